@@ -1,0 +1,1 @@
+"""One folder per application; adding one touches nothing else."""

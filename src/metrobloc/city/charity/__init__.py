@@ -1,0 +1,1 @@
+"""The sunshine charity: gifts that reach only the hospital, every cent of them public."""

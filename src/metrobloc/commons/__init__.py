@@ -1,0 +1,1 @@
+"""Institutions that every application shares, declared like applications."""

@@ -1,0 +1,1 @@
+"""Who takes part: accounts and their keys, institutions and their roles."""

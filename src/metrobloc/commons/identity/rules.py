@@ -1,0 +1,87 @@
+"""The verbs of identity: register, accredit, revoke, rotate, veto."""
+
+from metrobloc.commons.identity.types import (
+    Accredit,
+    Accredited,
+    Institution,
+    Register,
+    Registered,
+    Revoke,
+    Revoked,
+    Rotate,
+    Rotating,
+    Veto,
+    Vetoed,
+)
+from metrobloc.kernel import accounts, system
+from metrobloc.kernel.context import Ctx, View
+from metrobloc.kernel.module import Module
+from metrobloc.kernel.permissions import anyone, role
+
+OFFICE = "office"
+"""The role of the city office, which accredits institutions."""
+
+app = Module(
+    "identity",
+    {
+        "no_quota": "Only an account with a quota of its own can sponsor others; ask an institution to do it.",
+        "office_stays": "The city office cannot give away or lose its own role; that takes a new genesis.",
+    },
+)
+institutions = app.table("institutions", Institution, str)
+rotation_delay_ms = app.param(
+    "rotation_delay_ms", 86_400_000, "Time to notice and veto a change of keys that a thief has asked for."
+)
+
+
+@app.tx(allow=anyone)
+def register(ctx: Ctx, msg: Register) -> None:
+    """Open an account for a key; the key signs too, and the sender pays for its transactions."""
+    sponsor = ctx.read(system.accounts)[ctx.actor]
+    app.require(sponsor.quota_per_hour > 0, "no_quota")
+    account = accounts.open_account(ctx, msg.key, payer=ctx.actor)
+    ctx.emit(Registered(account, ctx.actor))
+
+
+@app.tx(allow=role(OFFICE))
+def accredit(ctx: Ctx, msg: Accredit) -> None:
+    """Name an institution and give it a role and a quota for itself and those it sponsors."""
+    app.require(msg.role != OFFICE, "office_stays")
+    accounts.grant(ctx, msg.account, msg.role, msg.until_ms)
+    accounts.set_quota(ctx, msg.account, msg.quota_per_hour)
+    ctx[institutions][msg.account] = Institution(msg.name, ctx.time_ms)
+    ctx.emit(Accredited(msg.account, msg.role))
+
+
+@app.tx(allow=role(OFFICE))
+def revoke(ctx: Ctx, msg: Revoke) -> None:
+    """Take a role from an account."""
+    app.require(msg.role != OFFICE, "office_stays")
+    accounts.revoke(ctx, msg.account, msg.role)
+    ctx.emit(Revoked(msg.account, msg.role))
+
+
+@app.tx(allow=anyone)
+def rotate(ctx: Ctx, msg: Rotate) -> None:
+    """Replace your key by a new one, which signs too; it holds after a delay in which you can veto it."""
+    from_ms = accounts.propose_keys(ctx, ctx.actor, (msg.key,), ctx.param(rotation_delay_ms))
+    ctx.emit(Rotating(ctx.actor, from_ms))
+
+
+@app.tx(allow=anyone)
+def veto(ctx: Ctx, msg: Veto) -> None:
+    """Stop a change of your keys that has not taken effect yet."""
+    del msg
+    accounts.veto_keys(ctx, ctx.actor)
+    ctx.emit(Vetoed(ctx.actor))
+
+
+@app.invariant
+def every_key_of_an_account_belongs_to_it(view: View) -> bool:
+    """Keys in force or to come are bound to their account and no other."""
+    for account, record in view[system.accounts].items():
+        for key in (*record.keys, *record.next_keys):
+            owner = view[system.keys].get(key)
+            if owner is None or owner.account != account:
+                return False
+    return True

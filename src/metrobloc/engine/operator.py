@@ -1,0 +1,56 @@
+"""The operator's key: a file only its owner may read; a change of it is signed by the old key and by the new one.
+
+The key signs checkpoints and promises, never transactions. After a change, a trust file that names an old key still
+leads to the new one through the succession notes, which every proof file carries.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from metrobloc.kernel.crypto import SigningKey
+from metrobloc.kernel.errors import MachineFault
+
+SEED_BYTES = 32
+
+
+def write_key(path: Path, key: SigningKey) -> None:
+    """Write a key's seed as hex to a new file with mode 0600, durably."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(key.seed.hex().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def read_key(path: Path) -> SigningKey:
+    """Read a key file; MachineFault with what to do when it is missing, open to others, or damaged."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"The key file {path.name} cannot be read ({error}); bring it back from its backup."
+        raise MachineFault(message) from error
+    if mode & 0o077:
+        raise MachineFault(f"The key file {path.name} is open to others; run `chmod 600` on it and consider a new key.")
+    try:
+        seed = bytes.fromhex(text)
+    except ValueError:
+        seed = b""
+    if len(seed) != SEED_BYTES or text != seed.hex() + "\n":
+        raise MachineFault(f"The key file {path.name} is damaged; bring it back from its backup.")
+    return SigningKey(seed)
+
+
+def new_key() -> SigningKey:
+    """Make a key from the machine's randomness."""
+    return SigningKey(secrets.token_bytes(SEED_BYTES))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,413 @@
+"""Keep the chain on disk: one atomic, synced write per block, in one RocksDB keyspace.
+
+Rows, by the first byte of their key (integers big-endian; height and minute 8 bytes):
+
+    s <state key>   record                         h <SHA-256 of a state key>   the state key
+    i <index key>   index row, not proven          b <height>                   block
+    r <height>      receipts (MessagePack list)    d <height>                   header, size of the log after it
+    u <height>      undo (MessagePack; 128 kept)   t <level 1> <index 8>        tile of the log
+    x <tx id>       height 8, receipt number 4     e <minute> <height>          ids that expire in this minute
+    m <name>        meta: format, genesis, head, writes, and what the engine keeps here
+
+Beside the folder `rocks` the file `acknowledged` repeats what was last promised to be on disk. A store behind it has
+lost something and is refused, untouched; a store ahead of it was killed between the two writes, which is harmless. The
+write-ahead log is read up to its last whole record: a torn tail was never acknowledged. After a failed write the store
+refuses every call, since memory must not run ahead of disk: the node stops and starts again.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import msgspec
+from rocksdict import Checkpoint, Rdict, WriteBatch
+
+from metrobloc.engine.acknowledged import Acknowledged, AcknowledgedFile
+from metrobloc.engine.rocks import damaged_journal, open_database
+from metrobloc.kernel.errors import MachineFault
+from metrobloc.kernel.machine import Sealed
+
+FORMAT = b"metrobloc-store/1"
+NO_BLOCK = -1
+UNDO_HEIGHTS = 128
+RESERVED = frozenset({"format", "genesis", "head", "writes"})
+RESTORE = "Restore the node from a backup, then run `metrobloc audit`."
+
+
+class StoreError(MachineFault):
+    """Say in one sentence what is wrong with the store, and what to do."""
+
+
+class WriteFailed(StoreError):
+    """Say that a write did not reach the disk; the store refuses every call from then on."""
+
+
+class Undo(msgspec.Struct, frozen=True, array_like=True):
+    """What a block changed: the tree's undo, and every written key's record as it was before (None: absent)."""
+
+    tree: bytes
+    before: dict[bytes, bytes | None]
+
+
+class Store:
+    """Guard the one open database of a data folder. Reads may come from any thread; writes take turns."""
+
+    def __init__(self, path: Path, database: Rdict, acknowledged: AcknowledgedFile) -> None:
+        """Take over what `open` has checked."""
+        self.path, self._database, self._acknowledged = path, database, acknowledged
+        self._turn = Lock()
+        self._failure: StoreError | None = None
+        self._expired_through = 0
+        self._genesis = sha256(self.meta("genesis") or b"").hexdigest()
+        self._head, self._writes = _int(self.meta("head") or b""), _int(self.meta("writes") or b"")
+
+    @classmethod
+    def create(cls, path: Path, genesis: bytes) -> Self:
+        """Make the store of a new chain at a path that is free, and open it; a kill leaves the path free."""
+        fresh = path.with_name(f"{path.name}.new")
+        batch = WriteBatch(raw_mode=True)
+        for name, value in (("format", FORMAT), ("genesis", genesis), ("head", _s64(NO_BLOCK)), ("writes", _s64(0))):
+            batch.put(b"m" + name.encode(), value)
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(mode=0o700, parents=True)
+            database = open_database(fresh / "rocks", create=True)
+            database.write(batch)
+            database.flush()
+            database.close()
+            _settle(fresh, path, Acknowledged(sha256(genesis).hexdigest(), 0, NO_BLOCK, b""))
+        except Exception as error:
+            raise StoreError(
+                f"No store can be made at {path} ({error}). Name a free path on a disk with space."
+            ) from error
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a store after checking it; StoreError, with the data left as it was, when it cannot be trusted."""
+        acknowledged = _locked(path)
+        try:
+            newest = acknowledged.newest()
+            if newest is None:
+                raise StoreError(f"Both halves of {path / 'acknowledged'} are damaged. {RESTORE}")
+            damaged = damaged_journal(path / "rocks")
+            if damaged is not None:
+                raise StoreError(f"The file {damaged} is damaged. {RESTORE}")
+            looked_at = open_database(path / "rocks", read_only=True)
+            _check(path, looked_at, newest)
+            looked_at.close()
+            store = cls(path, open_database(path / "rocks"), acknowledged)
+            if store._writes != newest.writes:
+                acknowledged.write(store._state())
+        except StoreError:
+            acknowledged.close()
+            raise
+        except Exception as error:
+            acknowledged.close()
+            raise StoreError(f"The store {path} cannot be opened ({error}). {RESTORE}") from error
+        return store
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the record under a state key, or None."""
+        return self._row(b"s" + key)
+
+    def scan(
+        self, prefix: bytes, after: bytes | None, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """Return up to `limit` records under `prefix` beyond `after`, in key order or against it."""
+        return self._page(b"s", prefix, after, limit, reverse=reverse)
+
+    def get_index(self, key: bytes) -> bytes | None:
+        """Return an index row, or None."""
+        return self._row(b"i" + key)
+
+    def scan_index(
+        self, prefix: bytes, after: bytes | None, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
+        """Return up to `limit` index rows under `prefix` beyond `after`, in key order or against it."""
+        return self._page(b"i", prefix, after, limit, reverse=reverse)
+
+    def leaves(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every state key with its record."""
+        return ((key[1:], record) for key, record in self._rows(b"s"))
+
+    def key_of(self, key_hash: bytes) -> bytes | None:
+        """Return the state key with this SHA-256, or None when no record is under it."""
+        return self._row(b"h" + key_hash)
+
+    def block(self, height: int) -> bytes | None:
+        """Return a block's JSON, or None."""
+        return self._row(b"b" + _u64(height))
+
+    def receipts(self, height: int) -> list[bytes]:
+        """Return a block's receipts in their order; none when there is no such block."""
+        row = self._row(b"r" + _u64(height))
+        return [] if row is None else msgspec.msgpack.decode(row, type=list[bytes])
+
+    def header(self, height: int) -> tuple[bytes, int] | None:
+        """Return a block's header and the size of the log after it, or None."""
+        row = self._row(b"d" + _u64(height))
+        return None if row is None else (row[8:], _int(row[:8]))
+
+    def undo(self, height: int) -> Undo | None:
+        """Return what a block changed, while it is one of the last 128, or None."""
+        row = self._row(b"u" + _u64(height))
+        return None if row is None else msgspec.msgpack.decode(row, type=Undo)
+
+    def tile(self, level: int, index: int) -> bytes:
+        """Return a tile of the log as it stands; StoreError when it is missing."""
+        row = self._row(_tile_key(level, index))
+        if row is None:
+            raise StoreError(f"Tile {index} of level {level} is missing from {self.path}. {RESTORE}")
+        return row
+
+    def find(self, tx_id: bytes) -> tuple[int, int] | None:
+        """Return the height of a transaction's block and the number of its receipt, or None."""
+        row = self._row(b"x" + tx_id)
+        return None if row is None else (_int(row[:8]), _int(row[8:]))
+
+    def expiring(self, from_minute: int) -> list[tuple[int, bytes]]:
+        """Return the ids that expire in or after a minute, concatenated, by minute."""
+        return [(_int(key[1:9]), ids) for key, ids in self._rows(b"e", b"e" + _u64(from_minute))]
+
+    def meta(self, name: str) -> bytes | None:
+        """Return what was put under this name, or None."""
+        return self._row(b"m" + name.encode())
+
+    def head(self) -> int:
+        """Return the height of the newest block, -1 before genesis is committed."""
+        return self._head
+
+    def read_all(self) -> int:
+        """Read every row, which checks every checksum, and return their number; StoreError when one is damaged."""
+        return sum(1 for _ in self._rows(b""))
+
+    def commit(self, block: Sealed, meta: Mapping[str, bytes] | None = None) -> None:
+        """Put a block and `meta` on disk in one synced write; on return they are there. WriteFailed ends the store."""
+        with self._turn:
+            if block.height != self._head + 1:
+                raise ValueError(f"block {block.height} does not follow block {self._head}")
+            batch = WriteBatch(raw_mode=True)
+            _put_state(batch, block)
+            _put_history(batch, block)
+            for minute in block.expired:
+                self._drop_expired(batch, minute)
+            self._write(batch, block.height, meta or {}, _header_row(block))
+
+    def put_meta(self, meta: Mapping[str, bytes]) -> None:
+        """Put meta on disk between blocks, synced: a checkpoint that was renewed, a key that was rotated."""
+        with self._turn:
+            self._write(WriteBatch(raw_mode=True), self._head, meta, self._state().header)
+
+    def backup(self, path: Path) -> None:
+        """Copy the store as it is now to a free path, while it goes on working, and check that the copy opens."""
+        fresh = path.with_name(f"{path.name}.new")
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(mode=0o700, parents=True)
+            with self._turn:
+                state = self._state()
+                Checkpoint(self._database).create_checkpoint(str(fresh / "rocks"))
+            for file in sorted((fresh / "rocks").iterdir()):
+                _copy_apart(file)
+            _settle(fresh, path, state)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"No backup was made at {path} ({error}). Name a free path on a disk with space."
+            ) from error
+        type(self).open(path).close()
+
+    def close(self) -> None:
+        """Close the database and give up its lock."""
+        self._failure = self._failure or StoreError(f"The store {self.path} is closed.")
+        self._database.close()
+        self._acknowledged.close()
+
+    def _state(self) -> Acknowledged:
+        header = self._row(b"d" + _u64(self._head)) if self._head != NO_BLOCK else None
+        return Acknowledged(self._genesis, self._writes, self._head, header or b"")
+
+    def _write(self, batch: WriteBatch, height: int, meta: Mapping[str, bytes], header: bytes) -> None:
+        if self._failure:
+            raise self._failure
+        if not RESERVED.isdisjoint(meta):
+            raise ValueError("the store keeps these names itself")
+        for name, value in meta.items():
+            batch.put(b"m" + name.encode(), value)
+        batch.put(b"mhead", _s64(height))
+        batch.put(b"mwrites", _s64(self._writes + 1))
+        try:
+            # Not one synced `write`: rocksdict keeps the interpreter to itself during it, but not during `flush_wal`.
+            self._database.write(batch)
+            self._database.flush_wal(sync=True)
+            self._acknowledged.write(Acknowledged(self._genesis, self._writes + 1, height, header))
+        except Exception as error:
+            self._failure = WriteFailed(
+                f"Block {height} could not be written to {self.path} ({error}). "
+                "The node stops; see to the disk and its free space, then start it again."
+            )
+            raise self._failure from error
+        self._head, self._writes = height, self._writes + 1
+
+    def _drop_expired(self, batch: WriteBatch, through: int) -> None:
+        for key, _ in self._rows(b"e", b"e" + _u64(self._expired_through)):
+            if _int(key[1:9]) > through:
+                break
+            batch.delete(key)
+        self._expired_through = max(self._expired_through, through + 1)
+
+    def _row(self, key: bytes) -> bytes | None:
+        if self._failure:
+            raise self._failure
+        try:
+            row: bytes | None = self._database.get(key)
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return row
+
+    def _page(
+        self, kind: bytes, prefix: bytes, after: bytes | None, limit: int, *, reverse: bool
+    ) -> list[tuple[bytes, bytes]]:
+        start = None if after is None else kind + after
+        rows = self._rows(kind + prefix, start, reverse=reverse)
+        return list(islice(((key[1:], row) for key, row in rows if key != start), limit))
+
+    def _rows(
+        self, prefix: bytes, start: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows under a prefix from `start` (inclusive) on; their checksums are checked on the way."""
+        if self._failure:
+            raise self._failure
+        rows = self._database.iter()
+        if reverse:
+            end = prefix[:-1] + bytes([prefix[-1] + 1])
+            rows.seek_for_prev(end if start is None else min(start, end))
+            if rows.key() == end:
+                rows.prev()
+        else:
+            rows.seek(prefix if start is None else max(start, prefix))
+        move = rows.prev if reverse else rows.next
+        while rows.valid() and rows.key().startswith(prefix):
+            yield rows.key(), rows.value()
+            move()
+        try:
+            rows.status()
+        except Exception as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(f"The store {self.path} cannot be read ({error}). {RESTORE}")
+
+
+def _put_state(batch: WriteBatch, block: Sealed) -> None:
+    for key, (old, new) in block.writes.items():
+        if new is None:
+            batch.delete(b"s" + key)
+            batch.delete(b"h" + sha256(key).digest())
+            continue
+        batch.put(b"s" + key, new)
+        if old is None:
+            batch.put(b"h" + sha256(key).digest(), key)
+    for key, row in block.indexes.items():
+        if row is None:
+            batch.delete(b"i" + key)
+        else:
+            batch.put(b"i" + key, row)
+
+
+def _put_history(batch: WriteBatch, block: Sealed) -> None:
+    height = _u64(block.height)
+    undo = Undo(block.undo, {key: old for key, (old, _) in block.writes.items()})
+    batch.put(b"b" + height, block.block)
+    batch.put(b"r" + height, msgspec.msgpack.encode(block.receipts))
+    batch.put(b"d" + height, _header_row(block))
+    batch.put(b"u" + height, msgspec.msgpack.encode(undo))
+    if block.height >= UNDO_HEIGHTS:
+        batch.delete(b"u" + _u64(block.height - UNDO_HEIGHTS))
+    for (level, index), tile in block.tiles.items():
+        batch.put(_tile_key(level, index), tile)
+    for tx_id, receipt in block.transactions:
+        batch.put(b"x" + tx_id, height + receipt.to_bytes(4, "big"))
+    for minute, ids in block.expiring.items():
+        batch.put(b"e" + _u64(minute) + height, ids)
+
+
+def _check(path: Path, database: Rdict, newest: Acknowledged) -> None:
+    """Refuse a database that is not the one, or not all of the one, that was acknowledged."""
+    kept: bytes | None = database.get(b"mformat")
+    if kept != FORMAT:
+        raise StoreError(f"The store {path} has the format {kept!r}, not {FORMAT!r}. Start the version that wrote it.")
+    if sha256(database.get(b"mgenesis")).hexdigest() != newest.genesis:
+        raise StoreError(f"{path / 'rocks'} and {path / 'acknowledged'} are of different chains. {RESTORE}")
+    head, writes = _int(database.get(b"mhead")), _int(database.get(b"mwrites"))
+    header: bytes = database.get(b"d" + _s64(newest.height)) or b""
+    if head < newest.height or writes < newest.writes or header != newest.header:
+        raise StoreError(
+            f"The store {path} ends at block {head}, write {writes}, but block {newest.height}, write {newest.writes}, "
+            f"was acknowledged: something is lost. {RESTORE}"
+        )
+
+
+def _locked(path: Path) -> AcknowledgedFile:
+    try:
+        return AcknowledgedFile(path / "acknowledged")
+    except FileNotFoundError as error:
+        raise StoreError(f"There is no whole store at {path}. Name the data folder of a node, or make one.") from error
+    except BlockingIOError as error:
+        raise StoreError(f"The store {path} is in use by another process. Stop that node first.") from error
+    except OSError as error:
+        raise StoreError(f"The store {path} cannot be opened ({error}). See to the folder's permissions.") from error
+
+
+def _settle(fresh: Path, path: Path, state: Acknowledged) -> None:
+    """Give a new folder its `acknowledged` and, all of it synced, its final name."""
+    acknowledged = AcknowledgedFile(fresh / "acknowledged", create=True)
+    acknowledged.write(state)
+    acknowledged.close()
+    for folder in (fresh / "rocks", fresh):
+        _sync(folder)
+    fresh.rename(path)
+    _sync(path.parent)
+
+
+def _copy_apart(file: Path) -> None:
+    """Put a synced copy in the place of a file that may be a hard link into the store."""
+    copy = file.with_name(f"{file.name}.copy")
+    shutil.copyfile(file, copy)
+    _sync(copy)
+    copy.replace(file)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _header_row(block: Sealed) -> bytes:
+    return _u64(block.log.size) + block.header
+
+
+def _tile_key(level: int, index: int) -> bytes:
+    return b"t" + bytes([level]) + _u64(index)
+
+
+def _u64(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def _s64(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True)
+
+
+def _int(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)

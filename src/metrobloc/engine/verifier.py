@@ -1,0 +1,87 @@
+"""Signature checks beside the executor: a process that turns bytes into ids, or into the code that says why not.
+
+Checking needs no state (`Rules.check`), so it runs ahead of execution on another core. Order is kept: answer i is for
+bytes i.
+"""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Self, TypeVar
+
+from metrobloc.kernel.block import Rules
+from metrobloc.kernel.codec import Malformed
+from metrobloc.kernel.errors import MachineFault
+from metrobloc.kernel.machine import make_rules
+from metrobloc.kernel.module import Module
+
+B = TypeVar("B")
+Verdict = bytes | tuple[str, str]
+"""A transaction's id, or a code with its sentence."""
+
+AHEAD = 4
+"""Batches checked ahead of the executor."""
+
+_rules: list[Rules] = []  # of the worker process: set once when it starts
+
+
+def check_all(rules: Rules, raws: Sequence[bytes]) -> list[Verdict]:
+    """Check each of some bytes; nothing they hold can raise."""
+    verdicts: list[Verdict] = []
+    for raw in raws:
+        try:
+            verdicts.append(rules.check(raw))
+        except Malformed as malformed:
+            verdicts.append((malformed.code, malformed.sentence))
+    return verdicts
+
+
+def _start(genesis: bytes, modules: Callable[[], Mapping[str, Module]]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when its worker ends
+    _rules.append(make_rules(genesis, modules()))
+
+
+def _work(raws: Sequence[bytes]) -> list[Verdict]:
+    return check_all(_rules[0], raws)
+
+
+class Verifier:
+    """A worker process; `modules` is a function of an importable module, because the worker calls it too."""
+
+    def __init__(self, genesis: bytes, modules: Callable[[], Mapping[str, Module]]) -> None:
+        """Start the worker."""
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, context, _start, (genesis, modules))
+
+    def submit(self, raws: Sequence[bytes]) -> Future[list[Verdict]]:
+        """Check a batch in the background; MachineFault when the worker has died."""
+        try:
+            return self._pool.submit(_work, raws)
+        except BrokenProcessPool as error:
+            raise MachineFault("The process that checks signatures has ended; start the node again.") from error
+
+    def stream(self, batches: Iterable[tuple[B, Sequence[bytes]]]) -> Iterator[tuple[B, Sequence[bytes], list[Verdict]]]:
+        """Yield each batch with its verdicts, in order, while later ones are being checked."""
+        waiting: deque[tuple[B, Sequence[bytes], Future[list[Verdict]]]] = deque()
+        for label, raws in batches:
+            waiting.append((label, raws, self.submit(raws)))
+            if len(waiting) > AHEAD:
+                first, sent, future = waiting.popleft()
+                yield first, sent, future.result()
+        for first, sent, future in waiting:
+            yield first, sent, future.result()
+
+    def close(self) -> None:
+        """End the worker; what it was doing is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        """Use it in a `with`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the worker."""
+        self.close()

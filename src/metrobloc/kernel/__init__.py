@@ -1,0 +1,1 @@
+"""The mechanism: pure and deterministic, without a word of any domain."""

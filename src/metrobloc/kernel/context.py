@@ -1,0 +1,166 @@
+"""What a handler is given: `Ctx` (may write its own module's tables) and `View` (committed state, read only).
+
+A `Ctx` belongs to one module. Another module's tables can be read but not written; a module that lets others change
+something offers a `service` (see `module.py`), which runs under a Ctx of its own and knows its caller.
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
+
+from metrobloc.kernel import crypto, system
+from metrobloc.kernel.receipts import EventEntry
+from metrobloc.kernel.state import Reader, TxState
+from metrobloc.kernel.system import Deadline
+from metrobloc.kernel.tables import (
+    Balance,
+    Balances,
+    CommittedRows,
+    Index,
+    Ledger,
+    MutableBalances,
+    MutableRows,
+    ParamSpec,
+    Rows,
+    Table,
+)
+from metrobloc.kernel.types import Event, Record
+
+K = TypeVar("K", bound="str | tuple[str, ...]")
+V = TypeVar("V", bound=Record)
+
+
+class Run:
+    """What the calls of one transaction share."""
+
+    __slots__ = ("call", "chain", "counter", "events", "height", "ids", "salt", "state", "time_ms")
+
+    def __init__(self, chain: str, height: int, time_ms: int, salt: str, state: TxState) -> None:
+        """Start with no events and no ids."""
+        self.chain = chain
+        self.height = height
+        self.time_ms = time_ms
+        self.salt = salt
+        self.state = state
+        self.events: list[EventEntry] = []
+        self.ids: list[str] = []
+        self.counter = 0
+        self.call = 0
+
+
+class Ctx:
+    """A handler's hands: its module's rows, the actor, the block's time, events and new ids."""
+
+    __slots__ = ("actor", "call", "caller", "module", "run", "state")
+
+    def __init__(self, run: Run, module: str, actor: str, call: int, caller: str = "") -> None:  # noqa: PLR0913
+        """Bind a run to one module and one call."""
+        self.run = run
+        self.state = run.state
+        self.module = module
+        self.actor = actor
+        self.call = call
+        self.caller = caller
+
+    @property
+    def time_ms(self) -> int:
+        """The block's time."""
+        return self.run.time_ms
+
+    @property
+    def chain(self) -> str:
+        """The chain's id."""
+        return self.run.chain
+
+    @overload
+    def __getitem__(self, what: Table[K, V]) -> MutableRows[K, V]: ...
+    @overload
+    def __getitem__(self, what: Ledger) -> MutableBalances: ...
+    def __getitem__(self, what: Table[Any, Any] | Ledger) -> MutableRows[Any, Any] | MutableBalances:
+        """Open one of the module's own tables or ledgers for writing."""
+        if what.module != self.module:
+            raise TypeError(f"{self.module} may not write {what.module}/{what.name}; call a service of its module")
+        return MutableRows(what, self.state) if isinstance(what, Table) else MutableBalances(what, self.state)
+
+    @overload
+    def read(self, what: Table[K, V]) -> Rows[K, V]: ...
+    @overload
+    def read(self, what: Ledger) -> Balances: ...
+    def read(self, what: Table[Any, Any] | Ledger) -> Rows[Any, Any] | Balances:
+        """Open any module's table or ledger for reading."""
+        return Rows(what, self.state) if isinstance(what, Table) else Balances(what, self.state)
+
+    def param(self, spec: ParamSpec) -> int:
+        """Return a parameter's value in force."""
+        stored = Rows(system.params, self.state).get((spec.module, spec.name))
+        return spec.default if stored is None else stored.value
+
+    def has_role(self, account: str, name: str) -> bool:
+        """Tell whether an account holds a role now."""
+        grant = Rows(system.roles, self.state).get((account, name))
+        return grant is not None and (grant.until_ms == 0 or self.run.time_ms < grant.until_ms)
+
+    def keys(self, index: Index[Any], under: str, after: str = "") -> Iterator[str]:
+        """Yield the keys of rows whose place in the index is `under`, in key order, beyond key `after`."""
+        prefix = f"{index.prefix}{under}/"
+        for path in self.state.scan_index(prefix, prefix + after if after else ""):
+            yield path[len(prefix) :]
+
+    def emit(self, event: Event) -> None:
+        """Tell the world, in the receipt."""
+        self.run.events.append(EventEntry(f"{self.module}.{type(event).__name__.lower()}", event))
+
+    def new_id(self) -> str:
+        """Return the next id of this call; a client can compute it beforehand (`derive_id`)."""
+        made = derive_id(self.run.chain, self.actor, self.run.salt, self.call, self.run.counter)
+        self.run.counter += 1
+        self.run.ids.append(made)
+        return made
+
+    def at(self, time_ms: int, handler: Callable[["Ctx", str], None], key: str) -> str:
+        """Run a declared deadline handler with `key` at the first block at or after `time_ms`; return the deadline's id."""
+        made = self.new_id()
+        name = f"{self.module}.{handler.__name__}"
+        MutableRows(system.deadlines, self.state).add(made, Deadline(do=name, key=key, time_ms=time_ms))
+        return made
+
+    def cancel(self, deadline: str) -> None:
+        """Forget a deadline that has not run yet; one that has run is forgotten already."""
+        rows = MutableRows(system.deadlines, self.state)
+        if deadline in rows:
+            del rows[deadline]
+
+    def work(self, units: int) -> None:
+        """Charge computation; one unit is about one read."""
+        self.state.meter.charge(units)
+
+    def enter(self, module: str) -> "Ctx":
+        """Return the context in which another module serves this one."""
+        return Ctx(self.run, module, self.actor, self.call, caller=self.module)
+
+
+class View:
+    """Committed state at one height, for queries, invariants and auditors."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Bind to a reader that does not change meanwhile."""
+        self.reader = reader
+
+    @overload
+    def __getitem__(self, what: Table[K, V]) -> CommittedRows[K, V]: ...
+    @overload
+    def __getitem__(self, what: Ledger) -> CommittedRows[tuple[str, str], Balance]: ...
+    def __getitem__(self, what: Table[Any, Any] | Ledger) -> CommittedRows[Any, Any]:
+        """Open any table, or a ledger as its rows of (book, holder)."""
+        return CommittedRows(what if isinstance(what, Table) else what.rows, self.reader)
+
+    def balance(self, ledger: Ledger, holder: str, book: str) -> int:
+        """Return what a holder has in a book."""
+        row = self[ledger].get((book, holder))
+        return 0 if row is None else row.amount
+
+
+def derive_id(chain: str, actor: str, salt: str, call: int, counter: int) -> str:
+    """Return an id: 26 characters of the lowercase base32 of a SHA-256 over what only one call of one actor can be."""
+    seed = f"metrobloc id v1\n{chain}\n{actor}\n{salt}\n{call}\n{counter}\n"
+    return base64.b32encode(crypto.sha256(seed.encode())).decode().lower()[:26]

@@ -1,0 +1,1 @@
+"""Faces of the declarations: the HTTP door and the command line."""
