@@ -1,13 +1,14 @@
 """Write kernel/assigned.py: the code points that Unicode 14.0.0 assigns, from the tables of Python 3.11."""
 
 import sys
+import textwrap
 import unicodedata
 from pathlib import Path
 
 TARGET = Path(__file__).parents[1] / "src/metrobloc/kernel/assigned.py"
 UNICODE = "14.0.0"
 REFUSED = ("Cn", "Co", "Cs")
-STEPS_PER_LINE = 36
+LINE = 112
 
 HEAD = '''"""Know the code points that Unicode 14.0.0 assigns. Made by scripts/make_assigned.py; do not edit.
 
@@ -46,8 +47,7 @@ def module() -> str:
     """Write the module's text: the distances between the turns, in hexadecimal."""
     places = turns()
     steps = [f"{place - before:x}" for before, place in zip([0, *places], places, strict=False)]
-    rows = [" ".join(steps[at : at + STEPS_PER_LINE]) for at in range(0, len(steps), STEPS_PER_LINE)]
-    return HEAD + "".join(f'    "{row} "\n' for row in rows) + TAIL
+    return HEAD + "".join(f'    "{row} "\n' for row in textwrap.wrap(" ".join(steps), LINE)) + TAIL
 
 
 def main() -> int:

@@ -10,21 +10,20 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from metrobloc.kernel.crypto import SigningKey
-
-PAYLOAD_TYPE = "application/vnd.metrobloc.tx.v1+json"
-KEYS = sorted((SigningKey(bytes([number]) * 32) for number in range(1, 18)), key=lambda key: key.key_id)
-ACTOR = "abcdefghijklmnopqrstuvwxyz"
-OTHER = "qrstuvwxyzabcdefghijklmnop"
-MESSAGE = f'{{"amount":4100,"note":"caf\u00e9","to":"{OTHER}"}}'
-BASE_CALL = {"as": f'"{ACTOR}"', "do": '"house.give"', "with": MESSAGE}
-BASE_PAYLOAD = {
-    "calls": "",
-    "chain": '"demo-city-0123456789abcdef"',
-    "expires": "1700000600000",
-    "rules": "1",
-    "salt": '"' + "0f" * 16 + '"',
-}
+from tests.kernel.raw_transactions import (
+    ACTOR,
+    BASE_CALL,
+    BASE_PAYLOAD,
+    KEYS,
+    PAYLOAD_TYPE,
+    base64_of,
+    call,
+    envelope,
+    payload,
+    signature,
+    with_message,
+    write,
+)
 
 
 class Bad(NamedTuple):
@@ -33,57 +32,6 @@ class Bad(NamedTuple):
     name: str
     raw: bytes
     code: str
-
-
-def write(fields: dict[str, str]) -> str:
-    """Write an object of raw JSON values in the order of its keys."""
-    return "{" + ",".join(f'"{key}":{fields[key]}' for key in sorted(fields)) + "}"
-
-
-def call(**changed: str) -> str:
-    """Write a call with some raw values changed; `actor` and `message` stand for the two keywords."""
-    names = {"actor": "as", "message": "with"}
-    return write(BASE_CALL | {names.get(name, name): value for name, value in changed.items()})
-
-
-def payload(**changed: str) -> bytes:
-    """Write a payload with some raw values changed."""
-    return write(BASE_PAYLOAD | {"calls": f"[{call()}]"} | changed).encode()
-
-
-def with_message(message: str | bytes) -> bytes:
-    """Write a payload whose only call has this message."""
-    raw = message.encode() if isinstance(message, str) else message
-    return payload(calls="[" + call(message="@") + "]").replace(b"@", raw)
-
-
-def base64_of(data: bytes) -> str:
-    """Write padded standard base64 as a JSON string."""
-    return '"' + base64.b64encode(data).decode() + '"'
-
-
-def signature(body: bytes, key: SigningKey) -> str:
-    """Write one signature entry for a payload."""
-    encoded = b"DSSEv1 %d %b %d %b" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(body), body)
-    return write({"keyid": f'"{key.key_id}"', "sig": base64_of(key.sign(encoded))})
-
-
-def envelope(body: bytes, keys: list[SigningKey] | None = None, **changed: str) -> bytes:
-    """Write an envelope, signed by the first key unless said otherwise, with some raw values changed."""
-    entries = ",".join(signature(body, key) for key in (KEYS[:1] if keys is None else keys))
-    fields = {"payload": base64_of(body), "payloadType": f'"{PAYLOAD_TYPE}"', "signatures": f"[{entries}]"}
-    return write(fields | changed).encode()
-
-
-def good() -> list[bytes]:
-    """Write a few transactions without a flaw."""
-    return [
-        envelope(payload()),
-        envelope(payload(), KEYS[:3]),
-        envelope(payload(calls=f"[{','.join([call()] * 16)}]"), KEYS[:16]),
-        envelope(with_message("{}")),
-        envelope(with_message('{"a":[[],{}],"b":"\u4e2d\U0001f600","c":-9007199254740991,"d":null,"e":true}')),
-    ]
 
 
 def bad() -> Iterator[Bad]:
@@ -127,7 +75,8 @@ CALL_LIMITS = {
         "empty": '""', "no dot": '"give"', "two dots": '"a.b.c"', "no verb": '"house."', "no module": '".give"',
         "capital": '"House.give"', "digit first": '"1house.give"', "verb digit first": '"house.1give"',
         "underscore first": '"_house.give"', "space": '"house.give "', "line feed": '"house.give\\n"',
-        "65": '"' + "a" * 60 + '.give"', "dash": '"my-house.give"', "slash": '"house/give"', "accent": '"house.d\u00e9"',
+        "65": '"' + "a" * 60 + '.give"', "dash": '"my-house.give"', "slash": '"house/give"',
+        "accent": '"house.d\u00e9"',
     },
 }  # fmt: skip
 
@@ -135,7 +84,9 @@ CALL_LIMITS = {
 def payload_cases() -> Iterator[Bad]:
     """Change one field at a time; then the object as a whole."""
     for field, kind in KINDS.items():
-        for body, name, code in field_cases(field, kind, LIMITS.get(field, {}), BASE_PAYLOAD | {"calls": f"[{call()}]"}):
+        for body, name, code in field_cases(
+            field, kind, LIMITS.get(field, {}), BASE_PAYLOAD | {"calls": f"[{call()}]"}
+        ):
             yield Bad(f"payload {name}", envelope(body.encode()), code)
     for field, kind in CALL_KINDS.items():
         for text, name, code in field_cases(WIRE_NAMES[field], kind, CALL_LIMITS.get(field, {}), BASE_CALL):
@@ -180,7 +131,12 @@ def form_cases() -> Iterator[Bad]:
     for name, blank in {"space": " ", "tab": "\t", "line feed": "\n", "return": "\r"}.items():
         yield Bad(f"payload begins with {name}", envelope((blank + text).encode()), "not_canonical")
         yield Bad(f"payload ends with {name}", envelope((text + blank).encode()), "not_canonical")
-    for name, blank in {"form feed": "\f", "no-break space": "\u00a0", "nul": "\0", "byte order mark": "\ufeff"}.items():
+    for name, blank in {
+        "form feed": "\f",
+        "no-break space": "\u00a0",
+        "nul": "\0",
+        "byte order mark": "\ufeff",
+    }.items():
         yield Bad(f"payload begins with {name}", envelope((blank + text).encode()), "not_json")
         yield Bad(f"payload ends with {name}", envelope((text + blank).encode()), "not_json")
     fields = BASE_PAYLOAD | {"calls": f"[{call()}]"}
@@ -209,11 +165,13 @@ FRACTIONS = [
     "9007199254740992.0", "1e16", "100000000000000000000.0", "-0.0", "0e0", "123456789.123456789",
 ]  # fmt: skip
 NOT_NUMBERS = [
-    "NaN", "Infinity", "-Infinity", "nan", "inf", "01", "-01", "00", "+1", "-", ".5", "1.", "1e", "1e+", "0x10", "1_000",
+    "NaN", "Infinity", "-Infinity", "nan", "inf", "01", "-01", "00", "+1", "-", ".5", "1.", "1e", "1e+", "0x10",
+    "1_000",
     "--1", "1-", "\u0661", "\uff11", "True", "None", "undefined", "tru", "nul", "'a'", "a",
 ]  # fmt: skip
 REFUSED_POINTS = [
-    0x378, 0x379, 0x380, 0x38B, 0x530, 0x557, 0x58B, 0x70E, 0x85F, 0xA00, 0x1F16, 0x2065, 0x2072, 0x20C1, 0x2427, 0x2FFF,
+    0x378, 0x379, 0x380, 0x38B, 0x530, 0x557, 0x58B, 0x70E, 0x85F, 0xA00, 0x1F16, 0x2065, 0x2072, 0x20C1, 0x2427,
+    0x2FFF,
     0xA4C7, 0xD7A4, 0xE000, 0xF8FF, 0xFDD0, 0xFDEF, 0xFFF0, 0xFFFE, 0xFFFF, 0x1000C, 0x10EFD, 0x11F00, 0x1B132, 0x1B155,
     0x1D2C0, 0x1DF25, 0x1E030, 0x1E4D0, 0x1F6DC, 0x1F774, 0x1F7D9, 0x1FA75, 0x1FA77, 0x1FAE8, 0x1FFFE, 0x2A6E0, 0x2B739,
     0x2EBF0, 0x2FFFF, 0x3134B, 0x31350, 0x323AF, 0x40000, 0xE0000, 0xE01F0, 0xEFFFF, 0xF0000, 0xFFFFD, 0x100000,
@@ -221,7 +179,8 @@ REFUSED_POINTS = [
 ]  # fmt: skip
 NOT_COMPOSED = [
     "e\u0301", "A\u030a", "o\u0302\u0323", "\u1e9b\u0307\u0323", "\u212b", "\u2126", "\u0340", "\u0341", "\u0343",
-    "\u0374", "\u037e", "\u0387", "\u1f71", "\u2000", "\u2001", "\u2329", "\uf900", "\u1100\u1161", "\u1100\u1161\u11a8",
+    "\u0374", "\u037e", "\u0387", "\u1f71", "\u2000", "\u2001", "\u2329", "\uf900", "\u1100\u1161",
+    "\u1100\u1161\u11a8",
     "\uac00\u11a8", "\u0958", "\u0929\u093c\u0301\u0316", "a\u0301\u0316", "\ufb1d", "\ufb2a", "\U0001d15e",
     "\U0002f800", "\u0b47\u0b3e", "\u09c7\u09be", "=\u0338",
 ]  # fmt: skip
@@ -235,6 +194,10 @@ OTHER_SPELLINGS = [
     "\\u0061", "\\u00e9", "\\u00E9", "\\u20ac", "\\ud83d\\ude00", "\\/", "\\u0022", "\\u005c", "\\u0008", "\\u0009",
     "\\u000a", "\\u000A", "\\u000c", "\\u000d", "\\u007f", "\\u001F", "\\u000B", "\\u2028", "\\ud800", "\\udc00",
     "\\udc00\\ud800", "\\ud800a", "\\uffff", "\\u0378",
+]  # fmt: skip
+NOT_OBJECTS = [
+    "{1:2}", "{a:1}", '{"a"}', '{"a":}', '{"a":1,}', '{,"a":1}', '{"a":1;"b":2}', '{"a":[1,]}', '{"a":[,1]}', '{"a"=1}',
+    '{"a":[1 2]}', '{"a":1]', '{"a":[1}', '{"a":1}}', '{"a":"x}', "{null:1}", '{"a":1 "b":2}',
 ]  # fmt: skip
 BAD_ESCAPES = ["\\a", "\\x41", "\\u12", "\\u00g0", "\\U00000041", "\\", "\\u", "\\0", "\\'", "\\\n", "\\v", "\\e"]
 
@@ -278,8 +241,7 @@ def message_object_cases() -> Iterator[tuple[str, str, str]]:
     for pairs in ('"b":1,"a":1', '"a":1,"B":1', '"aa":1,"a":1', '"a":1,"_":1', '"\\u0061":1', '"a" :1', '"a":1 '):
         yield f"keys as {pairs}", f"{{{pairs}}}", "not_canonical"
         yield f"deeper keys as {pairs}", f'{{"x":{{{pairs}}}}}', "not_canonical"
-    for text in ("{1:2}", "{a:1}", '{"a"}', '{"a":}', '{"a":1,}', '{,"a":1}', '{"a":1;"b":2}', '{"a":[1,]}', '{"a":[,1]}',
-                 '{"a":[1 2]}', '{"a":1]', '{"a":[1}', '{"a":1}}', '{"a":"x}', '{null:1}', '{"a"=1}', '{"a":1 "b":2}'):  # fmt: skip
+    for text in NOT_OBJECTS:
         yield f"syntax {text}", text, "not_json"
     for depth in (14, 15, 100, 1000, 10_000):  # the payload, its calls and the call are three more
         yield f"lists {depth} deep", '{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}", "too_deep"
@@ -316,15 +278,22 @@ def envelope_cases() -> Iterator[Bad]:
         yield Bad(f"payload type {value!a}", envelope(body, payloadType=f'"{value}"'), "wrong_payload_type")
     right = base64.b64encode(body).decode()
     spellings = {
-        "unpadded": base64.b64encode(body + b" ").decode().rstrip("=") if len(body) % 3 == 1 else right.rstrip("=") + "A",
-        "line feed": right[:8] + "\\n" + right[8:], "space": right[:8] + " " + right[8:], "extra padding": right + "====",
-        "padding inside": right[:4] + "====" + right[4:], "not base64": "!!!!", "one letter": "A", "accent": "\u00e9\u00e9",
+        "unpadded": "eyJhIjoxfQ", "loose bits": "eyJhIjoxfR==", "line feed at the end": right + "\\n",
+        "line feed": right[:8] + "\\n" + right[8:], "space": right[:8] + " " + right[8:],
+        "extra padding": right + "====",
+        "padding inside": right[:4] + "====" + right[4:], "not base64": "!!!!", "one letter": "A",
+        "accent": "\u00e9\u00e9",
         "escaped letter": "\\u0065" + right[1:], "hex": "0x" + body.hex(), "url alphabet": right[:-4] + "-_-_",
     }  # fmt: skip
     for name, value in spellings.items():
         yield Bad(f"payload base64 {name}", envelope(body, payload=f'"{value}"'), "not_canonical")
-    yield Bad("payload base64 loose bits", envelope(body, payload='"eyJhIjoxfR=="'), "not_canonical")
-    for name, junk in {"nothing": b"", "nul": b"\0", "a word": b"hello", "html": b"<html></html>", "quote": b'"'}.items():
+    for name, junk in {
+        "nothing": b"",
+        "nul": b"\0",
+        "a word": b"hello",
+        "html": b"<html></html>",
+        "quote": b'"',
+    }.items():
         yield Bad(f"envelope is {name}", junk, "not_json")
         yield Bad(f"payload holds {name}", envelope(junk), "not_json")
     for name, value in OTHER_TYPES.items():
@@ -362,8 +331,10 @@ def signature_cases() -> Iterator[Bad]:
     key = KEYS[0].key_id
     for name, value in {
         "empty": "", "no method": key[8:], "did:web": "did:web:example.org", "hex": KEYS[0].public_key.hex(),
-        "capital": key.replace("did", "DID"), "short": key[:-1], "long": key + "1", "leading one": key.replace("z6", "z16"),
-        "letter O": key[:-1] + "O", "letter l": key[:-1] + "l", "digit 0": key[:-1] + "0", "base16": "did:key:f" + key[9:],
+        "capital": key.replace("did", "DID"), "short": key[:-1], "long": key + "1",
+        "leading one": key.replace("z6", "z16"),
+        "letter O": key[:-1] + "O", "letter l": key[:-1] + "l", "digit 0": key[:-1] + "0",
+        "base16": "did:key:f" + key[9:],
         "fragment": f"{key}#{key[8:]}", "space": key + " ", "accent": key[:-1] + "\u00e9", "nul": key + "\\u0000",
         "x25519": "did:key:z6LSbysY2xFMRpGMhb7tFTLMpeuPRaqaWM1yECx2AtzE3KCc", "all ones": "did:key:z" + "1" * 47,
         "all z": "did:key:z" + "z" * 47, "p-256": "did:key:zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169",
@@ -376,7 +347,11 @@ def signature_cases() -> Iterator[Bad]:
     for size in (0, 1, 32, 63, 65, 96, 128):
         entry = write(fields | {"sig": base64_of((right * 2)[:size])})
         yield Bad(f"signature of {size} bytes", envelope(body, signatures=f"[{entry}]"), "out_of_bounds")
-    for name, value in {"unpadded": fields["sig"].replace("=", ""), "hex": f'"{right.hex()}-"', "loose bits": fields["sig"][:-4] + loose + '=="'}.items():
+    for name, value in {
+        "unpadded": fields["sig"].replace("=", ""),
+        "hex": f'"{right.hex()}-"',
+        "loose bits": fields["sig"][:-4] + loose + '=="',
+    }.items():
         entry = write(fields | {"sig": value})
         yield Bad(f"signature {name}", envelope(body, signatures=f"[{entry}]"), "not_canonical")
     for bit in range(0, 512, 16):
@@ -390,7 +365,11 @@ def signature_cases() -> Iterator[Bad]:
     yield Bad("second signature of another key", envelope(body, signatures=f"[{two[0]},{stolen}]"), "bad_signature")
     bare = write(fields | {"sig": base64_of(KEYS[0].sign(body))})
     yield Bad("signature of the bare payload", envelope(body, signatures=f"[{bare}]"), "bad_signature")
-    yield Bad("signature of nothing", envelope(body, signatures=f"[{write(fields | {'sig': base64_of(bytes(64))})}]"), "bad_signature")
+    yield Bad(
+        "signature of nothing",
+        envelope(body, signatures=f"[{write(fields | {'sig': base64_of(bytes(64))})}]"),
+        "bad_signature",
+    )
 
 
 def cut_cases() -> Iterator[Bad]:

@@ -6,7 +6,8 @@ import pytest
 
 from metrobloc.kernel import envelope
 from metrobloc.kernel.codec import MALFORMED, Malformed
-from tests.kernel.bad_transactions import Bad, bad, good
+from tests.kernel.bad_transactions import Bad, bad
+from tests.kernel.raw_transactions import good
 
 CASES = list(bad())
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Never
+from typing import Annotated, Any, Never
 
 import msgspec
 import pytest
@@ -42,7 +42,7 @@ VALUES = st.recursive(
 )
 
 
-def refusal(data: bytes, decoder: msgspec.json.Decoder[object] = ANY) -> str:
+def refusal(data: bytes, decoder: msgspec.json.Decoder[Any] = ANY) -> str:
     """Answer the code with which these bytes are refused."""
     with pytest.raises(Malformed) as caught:
         codec.decode(data, decoder)
@@ -72,8 +72,8 @@ def test_a_blank_anywhere_is_noticed(value: object, chance: st.DataObject) -> No
 def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
     try:
         value = codec.decode(data, ANY)
-    except Malformed as fault:
-        assert fault.code in codec.MALFORMED
+    except Malformed:
+        refusal(data)
     else:
         assert codec.encode(value) == data
 
@@ -101,7 +101,9 @@ TYPED = {
 def test_a_typed_value_comes_back() -> None:
     parcel = Parcel(5, b"\0\1", "n", ("a",), sold=True)
     assert codec.encode(parcel) == PARCEL_TEXT
-    assert codec.decode(PARCEL_TEXT, PARCEL) == parcel
+    again = codec.decode(PARCEL_TEXT, PARCEL)
+    assert again == parcel
+    assert (again.area_m2, again.deed, again.name, again.owners, again.sold) == (5, b"\0\1", "n", ("a",), True)
 
 
 @pytest.mark.parametrize(("data", "code"), TYPED.items())
@@ -162,9 +164,12 @@ def test_values_outside_the_profile_are_not_encoded(value: object) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b'"' + b"\\\\" * 60_000, b'"\\' * 60_000, b"[]," * 40_000, b'{"":' * 14 + b'{"a":1,"a":1},' * 8_000,
-     ("[" + ",".join(['"a\u0301\u0316"'] * 9_000) + "]").encode(), ('"a' + "\u0301" * 30_000 + "\u0316" * 30_000).encode(),
-     ('"' + "\u0344" * 60_000 + '"').encode(), ("[" + "-" * 120_000).encode(), ('"' + "\u1100\u1161" * 20_000).encode()],
+    [
+        b'"' + b"\\\\" * 60_000, b'"\\' * 60_000, b"[]," * 40_000, b'{"":' * 14 + b'{"a":1,"a":1},' * 8_000,
+        b"[" + b"-" * 120_000, ("[" + ",".join(['"a\u0301\u0316"'] * 9_000) + "]").encode(),
+        ('"a' + "\u0301" * 30_000 + "\u0316" * 30_000).encode(), ('"' + "\u0344" * 60_000 + '"').encode(),
+        ('"' + "\u1100\u1161" * 20_000).encode(),
+    ],
 )  # fmt: skip
 def test_hostile_bytes_end(data: bytes) -> None:
     refusal(data)
@@ -196,13 +201,14 @@ def pythons() -> list[str]:
 
 
 def test_every_python_decides_alike_about_text() -> None:
-    verdicts = {}
+    verdicts: dict[str, str] = {}
     for python in pythons():
         run = [python, "-c", VERDICTS, str(ROOT / "src")]
         done = subprocess.run(run, capture_output=True, text=True, check=False)
         if done.returncode != 127:  # a shim whose Python is not installed
             assert done.returncode == 0, done.stderr
-            verdicts.update([done.stdout.strip().rsplit(" ", 1)])
+            version, digest = done.stdout.strip().rsplit(" ", 1)
+            verdicts[version] = digest
     assert set(verdicts.values()) == {PINNED}, verdicts
 
 

@@ -20,6 +20,7 @@ class Records:
         self.tree = StateTree.build(entry(key, record) for key, record in records.items())
 
     def prove(self, key: bytes) -> bytes:
+        """Prove what the tree says of a key."""
         return prove(self.tree.latest, key, self.by_hash.get)
 
 

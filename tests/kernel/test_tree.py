@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from metrobloc.kernel.tree import EMPTY, StateTree, View, entry, leaf_hash
+from metrobloc.kernel.tree import EMPTY, StateTree, View, entry
 from tests.support import rounds
 
 Leaves = dict[bytes, bytes]
@@ -75,7 +75,7 @@ def check_view(view: View, leaves: Leaves, rng: random.Random) -> None:
             view.path(absent)
 
 
-@pytest.mark.parametrize("shard_bits", [0, 1, 4, 12])
+@pytest.mark.parametrize("shard_bits", [0, 1, 4, 10, 12])
 def test_every_block_gives_the_root_of_the_definition(shard_bits: int) -> None:
     for seed in range(rounds(10, 300)):
         rng = random.Random(seed)
@@ -102,7 +102,7 @@ def test_roots_do_not_depend_on_order_or_history() -> None:
     assert len(built) == len(grown) == 5000
 
 
-@pytest.mark.parametrize(("shard_bits", "most"), [(12, 3), (12, 40), (0, 3), (2, 40)])
+@pytest.mark.parametrize(("shard_bits", "most"), [(10, 3), (10, 40), (0, 3), (2, 40)])
 def test_a_view_of_each_of_the_last_128_blocks_is_the_tree_as_it_was(shard_bits: int, most: int) -> None:
     rng = random.Random(most)
     tree, leaves = StateTree(shard_bits), Leaves()
@@ -157,7 +157,6 @@ def test_a_leaf_commits_to_the_hash_of_its_record() -> None:
     key_hash, leaf = entry(b"key", b"record")
     value = sha256(b"record").digest()
     assert key_hash == sha256(b"key").digest()
-    assert leaf == leaf_hash(key_hash, sha256(value).digest())
     assert leaf == sha256(b"\0" + key_hash + sha256(value).digest()).digest()
 
 
@@ -183,7 +182,13 @@ def test_a_bad_argument_changes_nothing() -> None:
     tree = StateTree.build(rows)
     root = tree.root
     good = (rng.randbytes(32), rng.randbytes(32))
-    for bad in [[good, good], [good, (b"short", good[1])], [good, (rows[0][0], b"")], [(b"", None), good]]:
+    bad_changes: list[list[tuple[bytes, bytes | None]]] = [
+        [good, good],
+        [good, (b"short", good[1])],
+        [good, (rows[0][0], b"")],
+        [(b"", None), good],
+    ]
+    for bad in bad_changes:
         with pytest.raises(ValueError, match="a key hash"):
             tree.update(bad)
         assert tree.root == root

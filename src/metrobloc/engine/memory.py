@@ -1,4 +1,4 @@
-"""Committed state in memory: what auditors, stories in tests and simulations execute on. Nothing survives the process."""
+"""Committed state in memory: what auditors, tests and simulations execute on. Nothing survives the process."""
 
 from bisect import bisect_right, insort
 

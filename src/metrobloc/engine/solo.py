@@ -3,29 +3,48 @@
 One thread owns a `Solo`. A block is executed, committed in one synced write together with its checkpoint, and only then
 answered for. Whatever goes wrong in between stops the node: memory never runs ahead of disk, and the next start takes
 up from what is durable.
+
+The operator's key signs checkpoints and promises, never transactions. After a change of it, a trust file that names an
+old key still leads to the new one through the succession notes, which every proof file carries.
 """
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from metrobloc.engine import operator
+import msgspec
+
+from metrobloc.engine import keyfile
+from metrobloc.engine.rows import UNDO_HEIGHTS
 from metrobloc.engine.store import Store
 from metrobloc.kernel import codec, crypto, log
 from metrobloc.kernel.block import BlockRun, Outcome
-from metrobloc.kernel.errors import MACHINE_ERRORS, MachineFault
+from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.genesis import is_demo
 from metrobloc.kernel.log import Log
 from metrobloc.kernel.machine import Machine, Sealed, make_rules
 from metrobloc.kernel.module import Module
-from metrobloc.kernel.notes import Checkpoint, Promise, Succession, open_succession, sign_checkpoint, sign_promise
-from metrobloc.kernel.notes import sign_succession
+from metrobloc.kernel.notes import (
+    Checkpoint,
+    Promise,
+    Succession,
+    open_checkpoint,
+    open_succession,
+    sign_checkpoint,
+    sign_promise,
+    sign_succession,
+)
+from metrobloc.kernel.receipts import Header, ReadReceipt
 from metrobloc.kernel.tree import StateTree, entry
+
+T = TypeVar("T")
+_receipts = msgspec.json.Decoder(ReadReceipt)
 
 AHEAD_MS_MAX = 31 * 86_400_000
 KEY_FILE = "operator.key"
+RESTORE = "Restore the node from a backup, or run `metrobloc audit` to see what differs."
 NEXT_KEY_FILE = "operator.key.next"
 
 
@@ -40,6 +59,7 @@ class Solo:
         self.key = key
         self.bugs: list[str] = []
         self._fault = ""
+        self._undos: dict[int, bytes] = {}
 
     @classmethod
     def create(cls, home: Path, genesis: bytes, modules: Mapping[str, Module]) -> Self:
@@ -48,7 +68,7 @@ class Solo:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (home / KEY_FILE).exists() or (home / "store").exists():
             raise MachineFault(f"There is a chain in {home} already; choose another folder with --data.")
-        operator.write_key(home / KEY_FILE, operator.new_key())
+        keyfile.write_key(home / KEY_FILE, keyfile.new_key())
         Store.create(home / "store", genesis).close()
         return cls.open(home, modules)
 
@@ -60,9 +80,10 @@ class Solo:
             raise MachineFault(f"There is no chain in {home}; `metrobloc up --data {home}` founds one.")
         store = Store.open(home / "store")
         try:
-            node = cls(home, store, Machine(make_rules(store.genesis, modules), store), _open_key(home, store))
-            if store.head() is None:
-                node._commit(node.machine.found())
+            machine = Machine(make_rules(genesis_of(store), modules), store)
+            node = cls(home, store, machine, _open_key(home, store))
+            if store.head() < 0:
+                node._commit(machine.found())
             else:
                 node._restore()
         except BaseException:
@@ -112,6 +133,21 @@ class Solo:
         """Return the newest signed checkpoint."""
         return self.store.meta("checkpoint") or b""
 
+    def undo(self, height: int) -> bytes:
+        """Return the tree's undo of one of the last 128 blocks; kept in memory, because proofs ask for many."""
+        if height not in self._undos:
+            self._undos[height] = present(self.store.undo(height)).tree
+        return self._undos[height]
+
+    def signed_head(self) -> tuple[Checkpoint, int]:
+        """Return the newest checkpoint's content and when it was signed (seconds since 1970)."""
+        return open_checkpoint(self.checkpoint(), self.chain, self.key.key_id)
+
+    def receipt(self, tx_id: bytes) -> ReadReceipt | None:
+        """Return a transaction's receipt, or None."""
+        place = self.store.find(tx_id)
+        return None if place is None else _receipts.decode(self.store.receipts(place[0])[place[1]])
+
     def renew(self, clock_ms: int) -> bytes:
         """Sign the head again with a newer time, so that an idle chain can still show what is not revoked."""
         self._require_alive()
@@ -129,30 +165,61 @@ class Solo:
 
     def succession(self) -> list[str]:
         """Return the notes of all changes of the operator's key, oldest first."""
-        return read_succession(self.store)
+        return msgspec.json.decode(self.store.meta("succession") or b"[]", type=list[str])
 
     def rotate_key(self, clock_ms: int) -> str:
         """Change the operator's key; both keys sign. A crash in between leaves one of the two in force."""
         self._require_alive()
-        new = operator.new_key()
+        new = keyfile.new_key()
         step = Succession(self.chain, self.key.key_id, new.key_id, self.machine.log.size)
         notes = [*self.succession(), sign_succession(step, self.key, new).decode()]
         (self.home / NEXT_KEY_FILE).unlink(missing_ok=True)
-        operator.write_key(self.home / NEXT_KEY_FILE, new)
+        keyfile.write_key(self.home / NEXT_KEY_FILE, new)
         self.key = new
         meta = {"succession": codec.encode(notes), "operator": new.key_id.encode()}
         self._guarded(lambda: self.store.put_meta({**meta, "checkpoint": self._sign(self.machine.log, clock_ms)}))
         os.replace(self.home / NEXT_KEY_FILE, self.home / KEY_FILE)  # noqa: PTH105  # the atomic one
-        operator.sync_folder(self.home)
+        keyfile.sync_folder(self.home)
         return new.key_id
 
     def export(self) -> Iterator[bytes]:
         """Yield the chain as JSON lines: genesis, every block with its header, the checkpoint with its succession."""
-        yield b'{"genesis":' + self.store.genesis + b"}"
+        yield b'{"genesis":' + genesis_of(self.store) + b"}"
         for height in range(1, self.machine.height + 1):
-            yield b'{"block":' + self.store.block(height) + b',"header":' + self.store.header(height) + b"}"
-        last = {"checkpoint": self.checkpoint().decode(), "succession": self.succession()}
-        yield codec.encode(last)
+            header, _ = present(self.store.header(height))
+            yield b'{"block":' + present(self.store.block(height)) + b',"header":' + header + b"}"
+        end = {"checkpoint": self.checkpoint().decode(), "operator": self.key.key_id, "succession": self.succession()}
+        yield codec.encode(end)
+
+    def backup(self, target: Path) -> None:
+        """Copy the chain and the operator's key to a folder that does not exist yet."""
+        if target.exists():
+            raise MachineFault(f"There is something at {target} already; choose another folder.")
+        target.mkdir(mode=0o700, parents=True)
+        self.store.backup(target / "store")
+        keyfile.write_key(target / KEY_FILE, self.key)
+
+    @classmethod
+    def restore(cls, source: Path, home: Path, modules: Mapping[str, Module], newest: bytes | None) -> int:
+        """Bring a backup back as a new folder; return its height.
+
+        `newest` is the newest checkpoint that anybody holds: a backup that ends before it would let the operator sign a
+        second history, so it is refused.
+        """
+        backup = cls.open(source, modules)
+        try:
+            if newest is not None:
+                signed, _ = _opened_by_any(newest, backup)
+                ours = backup.machine.log
+                if signed.size > ours.size or log.root_at(signed.size, backup.store.tile) != signed.root:
+                    raise MachineFault(
+                        f"The backup ends at log size {ours.size}, and the operator has signed {signed.size}: what came "
+                        "after is not in it. Look for a newer backup, or rebuild from an export."
+                    )
+            backup.backup(home)
+            return backup.machine.height
+        finally:
+            backup.close()
 
     def close(self) -> None:
         """Close the store; nothing is pending, because every block was committed when it was made."""
@@ -172,7 +239,7 @@ class Solo:
 
         return self._guarded(run_block)
 
-    def _guarded[T](self, step: "Callable[[], T]") -> T:
+    def _guarded(self, step: Callable[[], T]) -> T:
         try:
             return step()
         except BaseException as error:
@@ -188,14 +255,57 @@ class Solo:
 
     def _commit(self, sealed: Sealed) -> None:
         note = self._sign(sealed.log, max(sealed.time_ms, time.time_ns() // 1_000_000))
+        self._undos[sealed.height] = sealed.undo
+        self._undos.pop(sealed.height - UNDO_HEIGHTS, None)
         self.store.commit(sealed, {"checkpoint": note, "operator": self.key.key_id.encode()})
 
     def _sign(self, head: Log, time_ms: int) -> bytes:
         return sign_checkpoint(Checkpoint(self.chain, head.size, head.root()), self.key, time_ms // 1000)
 
     def _restore(self) -> None:
-        head = self.store.head()
+        head, size = present(self.store.header(self.store.head()))
         tree = StateTree.build(entry(key, record) for key, record in self.store.leaves())
-        self.machine.restore(head.header, tree, Log.load(head.log_size, self.store.tile), self.store.expiring())
-        if self.machine.log.root() != head.log_root:
-            raise MachineFault("The stored log does not give the root that was signed; restore the node from a backup.")
+        stored_log = Log.load(size, self.store.tile)
+        header = codec.decode(head, msgspec.json.Decoder(Header))
+        self.machine.restore(header, tree, stored_log, self.store.expiring(0))
+        signed, _ = self.signed_head()
+        if (signed.size, signed.root) != (size, stored_log.root()):
+            raise MachineFault(f"The stored log is not the one that the newest checkpoint signs. {RESTORE}")
+
+
+def genesis_of(store: Store) -> bytes:
+    """Return the genesis of a store."""
+    return present(store.meta("genesis"))
+
+
+def present(row: T | None) -> T:
+    """Return a row that a sound store has, or raise MachineFault."""
+    if row is None:
+        raise MachineFault(f"The store lacks a row that it must have. {RESTORE}")
+    return row
+
+
+def _opened_by_any(note: bytes, node: Solo) -> tuple[Checkpoint, int]:
+    """Open a checkpoint that the operator's present key or an earlier one signed; MachineFault when none did."""
+    steps = [open_succession(step.encode(), node.chain) for step in node.succession()]
+    for key in (node.key.key_id, *(step.old for step in steps)):
+        try:
+            return open_checkpoint(note, node.chain, key)
+        except ValueError:
+            continue
+    raise MachineFault("The checkpoint is not signed by this chain's operator; get one from somebody who holds it.")
+
+
+def _open_key(home: Path, store: Store) -> crypto.SigningKey:
+    """Read the operator's key; end a change of keys that a crash interrupted."""
+    current = store.meta("operator")
+    following = home / NEXT_KEY_FILE
+    if following.exists():
+        key = keyfile.read_key(following)
+        if current is not None and key.key_id.encode() == current:
+            os.replace(following, home / KEY_FILE)  # noqa: PTH105  # the atomic one
+            keyfile.sync_folder(home)
+    key = keyfile.read_key(home / KEY_FILE)
+    if current is not None and key.key_id.encode() != current:
+        raise MachineFault(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
+    return key

@@ -1,13 +1,4 @@
-"""Keep the chain on disk: one atomic, synced write per block, in one RocksDB keyspace.
-
-Rows, by the first byte of their key (integers big-endian; height and minute 8 bytes):
-
-    s <state key>   record                         h <SHA-256 of a state key>   the state key
-    i <index key>   index row, not proven          b <height>                   block
-    r <height>      receipts (MessagePack list)    d <height>                   header, size of the log after it
-    u <height>      undo (MessagePack; 128 kept)   t <level 1> <index 8>        tile of the log
-    x <tx id>       height 8, receipt number 4     e <minute> <height>          ids that expire in this minute
-    m <name>        meta: format, genesis, head, writes, and what the engine keeps here
+"""Keep the chain on disk: one atomic, synced write per block, in one RocksDB keyspace (`rows.py`).
 
 Beside the folder `rocks` the file `acknowledged` repeats what was last promised to be on disk. A store behind it has
 lost something and is refused, untouched; a store ahead of it was killed between the two writes, which is harmless. The
@@ -24,17 +15,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-import msgspec
 from rocksdict import Checkpoint, Rdict, WriteBatch
 
 from metrobloc.engine.acknowledged import Acknowledged, AcknowledgedFile
 from metrobloc.engine.rocks import damaged_journal, open_database
+from metrobloc.engine.rows import Undo, block_rows, header_row, integer, receipts_of, s64, tile_key, u64, undo_of
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import Sealed
 
 FORMAT = b"metrobloc-store/1"
 NO_BLOCK = -1
-UNDO_HEIGHTS = 128
 RESERVED = frozenset({"format", "genesis", "head", "writes"})
 RESTORE = "Restore the node from a backup, then run `metrobloc audit`."
 
@@ -47,13 +37,6 @@ class WriteFailed(StoreError):
     """Say that a write did not reach the disk; the store refuses every call from then on."""
 
 
-class Undo(msgspec.Struct, frozen=True, array_like=True):
-    """What a block changed: the tree's undo, and every written key's record as it was before (None: absent)."""
-
-    tree: bytes
-    before: dict[bytes, bytes | None]
-
-
 class Store:
     """Guard the one open database of a data folder. Reads may come from any thread; writes take turns."""
 
@@ -64,14 +47,14 @@ class Store:
         self._failure: StoreError | None = None
         self._expired_through = 0
         self._genesis = sha256(self.meta("genesis") or b"").hexdigest()
-        self._head, self._writes = _int(self.meta("head") or b""), _int(self.meta("writes") or b"")
+        self._head, self._writes = integer(self.meta("head") or b""), integer(self.meta("writes") or b"")
 
     @classmethod
     def create(cls, path: Path, genesis: bytes) -> Self:
         """Make the store of a new chain at a path that is free, and open it; a kill leaves the path free."""
         fresh = path.with_name(f"{path.name}.new")
         batch = WriteBatch(raw_mode=True)
-        for name, value in (("format", FORMAT), ("genesis", genesis), ("head", _s64(NO_BLOCK)), ("writes", _s64(0))):
+        for name, value in (("format", FORMAT), ("genesis", genesis), ("head", s64(NO_BLOCK)), ("writes", s64(0))):
             batch.put(b"m" + name.encode(), value)
         try:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -92,12 +75,7 @@ class Store:
         """Open a store after checking it; StoreError, with the data left as it was, when it cannot be trusted."""
         acknowledged = _locked(path)
         try:
-            newest = acknowledged.newest()
-            if newest is None:
-                raise StoreError(f"Both halves of {path / 'acknowledged'} are damaged. {RESTORE}")
-            damaged = damaged_journal(path / "rocks")
-            if damaged is not None:
-                raise StoreError(f"The file {damaged} is damaged. {RESTORE}")
+            newest = _check_files(path, acknowledged)
             looked_at = open_database(path / "rocks", read_only=True)
             _check(path, looked_at, newest)
             looked_at.close()
@@ -142,26 +120,26 @@ class Store:
 
     def block(self, height: int) -> bytes | None:
         """Return a block's JSON, or None."""
-        return self._row(b"b" + _u64(height))
+        return self._row(b"b" + u64(height))
 
     def receipts(self, height: int) -> list[bytes]:
         """Return a block's receipts in their order; none when there is no such block."""
-        row = self._row(b"r" + _u64(height))
-        return [] if row is None else msgspec.msgpack.decode(row, type=list[bytes])
+        row = self._row(b"r" + u64(height))
+        return [] if row is None else receipts_of(row)
 
     def header(self, height: int) -> tuple[bytes, int] | None:
         """Return a block's header and the size of the log after it, or None."""
-        row = self._row(b"d" + _u64(height))
-        return None if row is None else (row[8:], _int(row[:8]))
+        row = self._row(b"d" + u64(height))
+        return None if row is None else (row[8:], integer(row[:8]))
 
     def undo(self, height: int) -> Undo | None:
         """Return what a block changed, while it is one of the last 128, or None."""
-        row = self._row(b"u" + _u64(height))
-        return None if row is None else msgspec.msgpack.decode(row, type=Undo)
+        row = self._row(b"u" + u64(height))
+        return None if row is None else undo_of(row)
 
     def tile(self, level: int, index: int) -> bytes:
         """Return a tile of the log as it stands; StoreError when it is missing."""
-        row = self._row(_tile_key(level, index))
+        row = self._row(tile_key(level, index))
         if row is None:
             raise StoreError(f"Tile {index} of level {level} is missing from {self.path}. {RESTORE}")
         return row
@@ -169,11 +147,11 @@ class Store:
     def find(self, tx_id: bytes) -> tuple[int, int] | None:
         """Return the height of a transaction's block and the number of its receipt, or None."""
         row = self._row(b"x" + tx_id)
-        return None if row is None else (_int(row[:8]), _int(row[8:]))
+        return None if row is None else (integer(row[:8]), integer(row[8:]))
 
     def expiring(self, from_minute: int) -> list[tuple[int, bytes]]:
         """Return the ids that expire in or after a minute, concatenated, by minute."""
-        return [(_int(key[1:9]), ids) for key, ids in self._rows(b"e", b"e" + _u64(from_minute))]
+        return [(integer(key[1:9]), ids) for key, ids in self._rows(b"e", b"e" + u64(from_minute))]
 
     def meta(self, name: str) -> bytes | None:
         """Return what was put under this name, or None."""
@@ -193,11 +171,10 @@ class Store:
             if block.height != self._head + 1:
                 raise ValueError(f"block {block.height} does not follow block {self._head}")
             batch = WriteBatch(raw_mode=True)
-            _put_state(batch, block)
-            _put_history(batch, block)
+            block_rows(batch, block)
             for minute in block.expired:
                 self._drop_expired(batch, minute)
-            self._write(batch, block.height, meta or {}, _header_row(block))
+            self._write(batch, block.height, meta or {}, header_row(block))
 
     def put_meta(self, meta: Mapping[str, bytes]) -> None:
         """Put meta on disk between blocks, synced: a checkpoint that was renewed, a key that was rotated."""
@@ -231,7 +208,7 @@ class Store:
         self._acknowledged.close()
 
     def _state(self) -> Acknowledged:
-        header = self._row(b"d" + _u64(self._head)) if self._head != NO_BLOCK else None
+        header = self._row(b"d" + u64(self._head)) if self._head != NO_BLOCK else None
         return Acknowledged(self._genesis, self._writes, self._head, header or b"")
 
     def _write(self, batch: WriteBatch, height: int, meta: Mapping[str, bytes], header: bytes) -> None:
@@ -241,24 +218,24 @@ class Store:
             raise ValueError("the store keeps these names itself")
         for name, value in meta.items():
             batch.put(b"m" + name.encode(), value)
-        batch.put(b"mhead", _s64(height))
-        batch.put(b"mwrites", _s64(self._writes + 1))
+        batch.put(b"mhead", s64(height))
+        batch.put(b"mwrites", s64(self._writes + 1))
         try:
             # Not one synced `write`: rocksdict keeps the interpreter to itself during it, but not during `flush_wal`.
             self._database.write(batch)
             self._database.flush_wal(sync=True)
             self._acknowledged.write(Acknowledged(self._genesis, self._writes + 1, height, header))
-        except Exception as error:
+        except BaseException as error:
             self._failure = WriteFailed(
-                f"Block {height} could not be written to {self.path} ({error}). "
+                f"Block {height} could not be written to {self.path} ({error!r}). "
                 "The node stops; see to the disk and its free space, then start it again."
             )
             raise self._failure from error
         self._head, self._writes = height, self._writes + 1
 
     def _drop_expired(self, batch: WriteBatch, through: int) -> None:
-        for key, _ in self._rows(b"e", b"e" + _u64(self._expired_through)):
-            if _int(key[1:9]) > through:
+        for key, _ in self._rows(b"e", b"e" + u64(self._expired_through)):
+            if integer(key[1:9]) > through:
                 break
             batch.delete(key)
         self._expired_through = max(self._expired_through, through + 1)
@@ -306,52 +283,35 @@ class Store:
         return StoreError(f"The store {self.path} cannot be read ({error}). {RESTORE}")
 
 
-def _put_state(batch: WriteBatch, block: Sealed) -> None:
-    for key, (old, new) in block.writes.items():
-        if new is None:
-            batch.delete(b"s" + key)
-            batch.delete(b"h" + sha256(key).digest())
-            continue
-        batch.put(b"s" + key, new)
-        if old is None:
-            batch.put(b"h" + sha256(key).digest(), key)
-    for key, row in block.indexes.items():
-        if row is None:
-            batch.delete(b"i" + key)
-        else:
-            batch.put(b"i" + key, row)
-
-
-def _put_history(batch: WriteBatch, block: Sealed) -> None:
-    height = _u64(block.height)
-    undo = Undo(block.undo, {key: old for key, (old, _) in block.writes.items()})
-    batch.put(b"b" + height, block.block)
-    batch.put(b"r" + height, msgspec.msgpack.encode(block.receipts))
-    batch.put(b"d" + height, _header_row(block))
-    batch.put(b"u" + height, msgspec.msgpack.encode(undo))
-    if block.height >= UNDO_HEIGHTS:
-        batch.delete(b"u" + _u64(block.height - UNDO_HEIGHTS))
-    for (level, index), tile in block.tiles.items():
-        batch.put(_tile_key(level, index), tile)
-    for tx_id, receipt in block.transactions:
-        batch.put(b"x" + tx_id, height + receipt.to_bytes(4, "big"))
-    for minute, ids in block.expiring.items():
-        batch.put(b"e" + _u64(minute) + height, ids)
+def _check_files(path: Path, acknowledged: AcknowledgedFile) -> Acknowledged:
+    """Return what was acknowledged last; StoreError when that or a journal is damaged."""
+    newest = acknowledged.newest()
+    if newest is None:
+        raise StoreError(f"Both halves of {path / 'acknowledged'} are damaged. {RESTORE}")
+    damaged = damaged_journal(path / "rocks")
+    if damaged is not None:
+        raise StoreError(f"The file {damaged} is damaged. {RESTORE}")
+    return newest
 
 
 def _check(path: Path, database: Rdict, newest: Acknowledged) -> None:
     """Refuse a database that is not the one, or not all of the one, that was acknowledged."""
-    kept: bytes | None = database.get(b"mformat")
-    if kept != FORMAT:
-        raise StoreError(f"The store {path} has the format {kept!r}, not {FORMAT!r}. Start the version that wrote it.")
-    if sha256(database.get(b"mgenesis")).hexdigest() != newest.genesis:
+
+    def row(key: bytes) -> bytes:
+        found: bytes = database.get(key) or b""
+        return found
+
+    if row(b"mformat") != FORMAT:
+        kept = row(b"mformat").decode(errors="replace")
+        raise StoreError(f"The store {path} has the format {kept!r}, not {FORMAT.decode()!r}. Start the other version.")
+    if sha256(row(b"mgenesis")).hexdigest() != newest.genesis:
         raise StoreError(f"{path / 'rocks'} and {path / 'acknowledged'} are of different chains. {RESTORE}")
-    head, writes = _int(database.get(b"mhead")), _int(database.get(b"mwrites"))
-    header: bytes = database.get(b"d" + _s64(newest.height)) or b""
+    head, writes = integer(row(b"mhead")), integer(row(b"mwrites"))
+    header = row(b"d" + s64(newest.height))
     if head < newest.height or writes < newest.writes or header != newest.header:
         raise StoreError(
             f"The store {path} ends at block {head}, write {writes}, but block {newest.height}, write {newest.writes}, "
-            f"was acknowledged: something is lost. {RESTORE}"
+            f"is the last acknowledged one: something is lost. {RESTORE}"
         )
 
 
@@ -391,23 +351,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _header_row(block: Sealed) -> bytes:
-    return _u64(block.log.size) + block.header
-
-
-def _tile_key(level: int, index: int) -> bytes:
-    return b"t" + bytes([level]) + _u64(index)
-
-
-def _u64(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
-def _s64(number: int) -> bytes:
-    return number.to_bytes(8, "big", signed=True)
-
-
-def _int(data: bytes) -> int:
-    return int.from_bytes(data, "big", signed=True)

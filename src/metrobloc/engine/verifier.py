@@ -5,16 +5,17 @@ bytes i.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Self, TypeVar
 
 from metrobloc.kernel.block import Rules
 from metrobloc.kernel.codec import Malformed
-from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import make_rules
 from metrobloc.kernel.module import Module
 
@@ -41,7 +42,16 @@ def check_all(rules: Rules, raws: Sequence[bytes]) -> list[Verdict]:
 
 def _start(genesis: bytes, modules: Callable[[], Mapping[str, Module]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when its worker ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _rules.append(make_rules(genesis, modules()))
+
+
+def _end_with_parent() -> None:
+    """End this process when the node is gone, even by kill -9."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(raws: Sequence[bytes]) -> list[Verdict]:
@@ -57,13 +67,12 @@ class Verifier:
         self._pool = ProcessPoolExecutor(1, context, _start, (genesis, modules))
 
     def submit(self, raws: Sequence[bytes]) -> Future[list[Verdict]]:
-        """Check a batch in the background; MachineFault when the worker has died."""
-        try:
-            return self._pool.submit(_work, raws)
-        except BrokenProcessPool as error:
-            raise MachineFault("The process that checks signatures has ended; start the node again.") from error
+        """Check a batch in the background; BrokenProcessPool, here or from the future, when the worker has died."""
+        return self._pool.submit(_work, raws)
 
-    def stream(self, batches: Iterable[tuple[B, Sequence[bytes]]]) -> Iterator[tuple[B, Sequence[bytes], list[Verdict]]]:
+    def stream(
+        self, batches: Iterable[tuple[B, Sequence[bytes]]]
+    ) -> Iterator[tuple[B, Sequence[bytes], list[Verdict]]]:
         """Yield each batch with its verdicts, in order, while later ones are being checked."""
         waiting: deque[tuple[B, Sequence[bytes], Future[list[Verdict]]]] = deque()
         for label, raws in batches:

@@ -61,7 +61,7 @@ def set_quota(ctx: Ctx, account: str, quota_per_hour: int) -> None:
 
 
 def grant(ctx: Ctx, account: str, role: str, until_ms: int = 0) -> None:
-    """Give an account a role, until a time or (0) without end."""
+    """Give an account a role, until a time or (0) without end; refuses `kernel.accounts_unknown`."""
     if account not in MutableRows(system.accounts, ctx.state):
         raise Refused("kernel.accounts_unknown")
     MutableRows(system.roles, ctx.state)[(account, role)] = Grant(by=ctx.actor or None, until_ms=until_ms)

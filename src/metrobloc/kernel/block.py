@@ -5,21 +5,22 @@ handler's own requires for each call in turn. Bytes and cryptographic signatures
 """
 
 import traceback
-from collections.abc import Callable, Container
-from typing import cast
+from collections.abc import Callable, Container, Iterable
+from functools import partial
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
 
 from metrobloc.kernel import codec, crypto, envelope, system
 from metrobloc.kernel.context import Ctx, Run
-from metrobloc.kernel.errors import MACHINE_ERRORS, Refused, Void
+from metrobloc.kernel.errors import MACHINE_ERRORS, MachineFault, Refused, Void
 from metrobloc.kernel.genesis import Genesis
 from metrobloc.kernel.module import Action, Module
-from metrobloc.kernel.permissions import anyone
 from metrobloc.kernel.receipts import Receipt
-from metrobloc.kernel.state import BlockState, Meter, Reader, TxState
-from metrobloc.kernel.system import Account, Deadline, ReplayMinute, Usage
+from metrobloc.kernel.state import BlockState, Meter, Reader, TxState, unmetered
+from metrobloc.kernel.system import Account, ReplayMinute, Usage
+from metrobloc.kernel.tables import MutableRows, Rows
 from metrobloc.kernel.types import Message
 
 HOUR_MS = 3_600_000
@@ -58,13 +59,14 @@ class Outcome(Struct, frozen=True):
     id: bytes
     code: str
     receipt: bytes = b""
+    height: int = -1
     index: int = -1
 
 
 class BlockRun:
     """A block being executed; nothing of it lasts until `Machine.seal` has been given it."""
 
-    def __init__(self, rules: Rules, reader: Reader, seen: Container[bytes], height: int, time_ms: int) -> None:  # noqa: PLR0913
+    def __init__(self, rules: Rules, reader: Reader, seen: Container[bytes], height: int, time_ms: int) -> None:
         """Open a block; `seen` holds the ids of unexpired transactions of earlier blocks."""
         self.rules = rules
         self.state = BlockState(reader)
@@ -80,16 +82,17 @@ class BlockRun:
         self._ids: set[bytes] = set()
         self._usage: dict[str, int] = {}
         self._hour = time_ms // HOUR_MS
+        state = unmetered(self.state)
+        self._accounts = Rows(system.accounts, state)
+        self._recorded_usage = Rows(system.usage, state)
 
     def run_due(self) -> None:
         """Run the deadlines that have come, in order of (time, id); at most a fixed number a block."""
-        ids = []
-        for path in self.state.scan_index(system.by_time.prefix, ""):
-            due, made = path[len(system.by_time.prefix) :].split("/")
-            if int(due) > self.time_ms or len(ids) == self.rules.genesis.limits.deadlines_per_block:
+        most = self.rules.genesis.limits.deadlines_per_block
+        for path in list(islice(self.state.scan_index(system.by_time.prefix, ""), most)):
+            due, made = path.removeprefix(system.by_time.prefix).split("/")
+            if int(due) > self.time_ms:
                 break
-            ids.append(made)
-        for made in ids:
             self._run_deadline(made)
 
     def apply(self, raw: bytes) -> Outcome:
@@ -100,32 +103,27 @@ class BlockRun:
         except Void as void:
             return Outcome(transaction.id, void.code)
         run = self._new_run(transaction.payload.salt)
-        code, call = self._attempt(run, lambda: self._execute(run, calls))
+        code, call = self._attempt(run, partial(self._execute, run, calls))
         self._ids.add(transaction.id)
         self.expiring.setdefault(transaction.payload.expires // MINUTE_MS, []).append(transaction.id)
         self.included.append((transaction.id, len(self.receipts)))
         self.transactions.append(raw)
         receipt = self._receipt(run, code, call, tx=transaction.id.hex())
-        return Outcome(transaction.id, code, receipt, len(self.receipts) - 1)
+        return Outcome(transaction.id, code, receipt, self.height, len(self.receipts) - 1)
 
-    def close(self) -> None:
-        """Write what the block as a whole leaves: usage and the chains of unexpired ids."""
-        state = TxState(self.state, Meter(1 << 60))
+    def close(self, expired: Iterable[int]) -> None:
+        """Write what the block as a whole leaves: usage and the chains of ids, without those of minutes gone by."""
+        state = unmetered(self.state)
+        usage, replay = MutableRows(system.usage, state), MutableRows(system.replay, state)
         for payer in sorted(self._usage):
-            state.put(system.usage.path(payer), Usage(self._hour, self._usage[payer]), system.usage)
+            usage[payer] = Usage(self._hour, self._usage[payer])
         for minute in sorted(self.expiring):
-            path = system.replay.path(str(minute))
-            before = state.get(path, system.replay)
-            count, head = (before.count, before.head) if isinstance(before, ReplayMinute) else (0, FIRST_HEAD)
-            ids = b"".join(self.expiring[minute])
-            chained = crypto.sha256(bytes.fromhex(head) + ids).hex()
-            state.put(path, ReplayMinute(count + len(self.expiring[minute]), chained), system.replay)
-        state.fold()
-
-    def forget(self, minute: int) -> None:
-        """Drop the chain of ids that expired in a minute gone by."""
-        state = TxState(self.state, Meter(1 << 60))
-        state.drop(system.replay.path(str(minute)), system.replay)
+            ids = self.expiring[minute]
+            before = replay.get(str(minute)) or ReplayMinute(0, FIRST_HEAD)
+            chained = crypto.sha256(bytes.fromhex(before.head) + b"".join(ids)).hex()
+            replay[str(minute)] = ReplayMinute(before.count + len(ids), chained)
+        for minute in expired:
+            del replay[str(minute)]
         state.fold()
 
     def _admit(self, transaction: envelope.Transaction) -> list[tuple[Action, str, Message]]:
@@ -162,8 +160,8 @@ class BlockRun:
         accounts: dict[str, Account] = {}
         for action, actor, message in calls:
             for field in action.key_fields:
-                named = getattr(message, field)
-                needed.update(named if isinstance(named, tuple) else (named,))
+                named = getattr(message, field) or ()
+                needed.update((named,) if isinstance(named, str) else named)
             if actor in accounts:
                 continue
             account = accounts[actor] = self._account(actor)
@@ -178,52 +176,50 @@ class BlockRun:
         return accounts
 
     def _account(self, account: str) -> Account:
-        entry = self.state.load(system.accounts.path(account), system.accounts)
-        if entry is None:
+        found = self._accounts.get(account)
+        if found is None:
             raise Void("unknown_account")
-        return cast("Account", entry[1])
+        return found
 
     def _charge(self, calls: list[tuple[Action, str, Message]], accounts: dict[str, Account], units: int) -> None:
-        """Charge each call to the hour of its actor's payer; nothing is charged unless all can pay."""
+        """Charge each call to the hour of its actor or else of the sponsor; nothing is charged unless all can pay."""
         charges: dict[str, int] = {}
         for _, actor, _ in calls:
-            payer = accounts[actor].payer or actor
-            charges[payer] = charges.get(payer, 0) + units
-        for payer, amount in charges.items():
-            charges[payer] = amount + self._used(payer)
-            if charges[payer] > self._account(payer).quota_per_hour:
-                raise Void("over_quota")
+            account = accounts[actor]
+            payer = actor if account.quota_per_hour else account.payer or actor
+            charges[payer] = charges.get(payer, self._used(payer)) + units
+        if any(used > self._account(payer).quota_per_hour for payer, used in charges.items()):
+            raise Void("over_quota")
         self._usage.update(charges)
 
     def _used(self, payer: str) -> int:
         if payer in self._usage:
             return self._usage[payer]
-        entry = self.state.load(system.usage.path(payer), system.usage)
-        usage = entry[1] if entry is not None else None
-        return usage.units if isinstance(usage, Usage) and usage.hour == self._hour else 0
+        usage = self._recorded_usage.get(payer)
+        return usage.units if usage is not None and usage.hour == self._hour else 0
 
     def _execute(self, run: Run, calls: list[tuple[Action, str, Message]]) -> None:
         for number, (action, actor, message) in enumerate(calls):
             ctx = Ctx(run, action.do.partition(".")[0], actor, number)
             run.call = number
             run.counter = 0
-            if action.allow is not anyone and not action.allow.holds(lambda name: ctx.has_role(actor, name)):  # noqa: B023
+            if not action.allow.holds(partial(ctx.has_role, actor)):
                 raise Refused("not_allowed")
             action.handler(ctx, message)
 
     def _run_deadline(self, made: str) -> None:
-        path = system.deadlines.path(made)
-        entry = self.state.load(path, system.deadlines)
-        deadline = entry[1] if entry is not None else None
-        if not isinstance(deadline, Deadline):
-            raise TypeError(f"the order of deadlines names {made}, which is not there")
+        state = unmetered(self.state)
+        rows = MutableRows(system.deadlines, state)
+        deadline = rows.get(made)
+        if deadline is None:
+            if system.deadlines.path(made) in self.state.changed:
+                return  # one that ran before it has cancelled it
+            raise MachineFault(f"The order of deadlines names {made}, which is missing; restore from a backup.")
+        del rows[made]
+        state.fold()
         run = self._new_run(made)
         ctx = Ctx(run, deadline.do.partition(".")[0], "", 0)
         code, _ = self._attempt(run, lambda: self.rules.due[deadline.do](ctx, deadline.key))
-        done = TxState(self.state, Meter(1 << 60))
-        done.drop(path, system.deadlines)
-        done.note_index(system.by_time.path(deadline, made), present=False)
-        done.fold()
         self._receipt(run, code, 0, due=made)
 
     def _new_run(self, salt: str) -> Run:
@@ -245,22 +241,14 @@ class BlockRun:
             run.state.fold()
             code = "ok"
         self.work += run.state.meter.used
-        if code != "ok":
-            run.events.clear()
-            run.ids.clear()
-        return code, (run.call if code != "ok" else 0)
+        if code == "ok":
+            return code, 0
+        run.events.clear()
+        run.ids.clear()
+        return code, run.call
 
-    def _receipt(self, run: Run, code: str, call: int, tx: str = "", due: str = "") -> bytes:  # noqa: PLR0913
-        receipt = Receipt(
-            code,
-            self.height,
-            len(self.receipts),
-            events=tuple(run.events),
-            ids=tuple(run.ids),
-            call=call,
-            tx=tx,
-            due=due,
-        )
-        raw = codec.encode(receipt)
+    def _receipt(self, run: Run, code: str, call: int, tx: str = "", due: str = "") -> bytes:
+        events, ids = tuple(run.events), tuple(run.ids)
+        raw = codec.encode(Receipt(code, self.height, len(self.receipts), events, ids, call, tx, due))
         self.receipts.append(raw)
         return raw

@@ -126,7 +126,7 @@ def _reason(data: bytes, fault: Exception | None) -> Malformed:
         raise fault  # not the bytes: this process had no stack left
     if isinstance(fault, msgspec.ValidationError):
         text = str(fault)
-        return Malformed(next((code for words, code in _TYPE_FAULTS if words in text), "wrong_type"), text)
+        return Malformed(next((code for words, code in _TYPE_FAULTS if words in text), "wrong_type"), text[:200])
     return Malformed("not_canonical")
 
 
@@ -151,12 +151,12 @@ def _scan(data: bytes) -> None:
 def _measure(text: str) -> None:
     """Raise Malformed when containers nest too deep."""
     depth = 0
-    for token in _TOKENS.findall(text):
-        if token in "[{":
+    for found in _TOKENS.findall(text):
+        if found in "[{":
             depth += 1
             if depth > DEPTH_MAX:
                 raise Malformed("too_deep")
-        elif token in "]}":
+        elif found in "]}":
             depth -= 1
 
 

@@ -6,28 +6,14 @@ something offers a `service` (see `module.py`), which runs under a Ctx of its ow
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
-from metrobloc.kernel import crypto, system
+from metrobloc.kernel import crypto, system, tables
 from metrobloc.kernel.receipts import EventEntry
 from metrobloc.kernel.state import Reader, TxState
 from metrobloc.kernel.system import Deadline
-from metrobloc.kernel.tables import (
-    Balance,
-    Balances,
-    CommittedRows,
-    Index,
-    Ledger,
-    MutableBalances,
-    MutableRows,
-    ParamSpec,
-    Rows,
-    Table,
-)
-from metrobloc.kernel.types import Event, Record
-
-K = TypeVar("K", bound="str | tuple[str, ...]")
-V = TypeVar("V", bound=Record)
+from metrobloc.kernel.tables import Index, K, Ledger, ParamSpec, Table, V
+from metrobloc.kernel.types import Event
 
 
 class Run:
@@ -51,54 +37,48 @@ class Run:
 class Ctx:
     """A handler's hands: its module's rows, the actor, the block's time, events and new ids."""
 
-    __slots__ = ("actor", "call", "caller", "module", "run", "state")
+    __slots__ = ("actor", "call", "caller", "chain", "module", "run", "state", "time_ms")
 
-    def __init__(self, run: Run, module: str, actor: str, call: int, caller: str = "") -> None:  # noqa: PLR0913
+    def __init__(self, run: Run, module: str, actor: str, call: int, caller: str = "") -> None:
         """Bind a run to one module and one call."""
         self.run = run
         self.state = run.state
+        self.chain = run.chain
+        self.time_ms = run.time_ms
         self.module = module
         self.actor = actor
         self.call = call
         self.caller = caller
 
-    @property
-    def time_ms(self) -> int:
-        """The block's time."""
-        return self.run.time_ms
-
-    @property
-    def chain(self) -> str:
-        """The chain's id."""
-        return self.run.chain
-
     @overload
-    def __getitem__(self, what: Table[K, V]) -> MutableRows[K, V]: ...
+    def __getitem__(self, what: Table[K, V]) -> tables.MutableRows[K, V]: ...
     @overload
-    def __getitem__(self, what: Ledger) -> MutableBalances: ...
-    def __getitem__(self, what: Table[Any, Any] | Ledger) -> MutableRows[Any, Any] | MutableBalances:
+    def __getitem__(self, what: Ledger) -> tables.MutableBalances: ...
+    def __getitem__(self, what: Table[Any, Any] | Ledger) -> tables.MutableRows[Any, Any] | tables.MutableBalances:
         """Open one of the module's own tables or ledgers for writing."""
         if what.module != self.module:
             raise TypeError(f"{self.module} may not write {what.module}/{what.name}; call a service of its module")
-        return MutableRows(what, self.state) if isinstance(what, Table) else MutableBalances(what, self.state)
+        if isinstance(what, Ledger):
+            return tables.MutableBalances(what, self.state)
+        return tables.MutableRows(what, self.state)
 
     @overload
-    def read(self, what: Table[K, V]) -> Rows[K, V]: ...
+    def read(self, what: Table[K, V]) -> tables.Rows[K, V]: ...
     @overload
-    def read(self, what: Ledger) -> Balances: ...
-    def read(self, what: Table[Any, Any] | Ledger) -> Rows[Any, Any] | Balances:
+    def read(self, what: Ledger) -> tables.Balances: ...
+    def read(self, what: Table[Any, Any] | Ledger) -> tables.Rows[Any, Any] | tables.Balances:
         """Open any module's table or ledger for reading."""
-        return Rows(what, self.state) if isinstance(what, Table) else Balances(what, self.state)
+        return tables.Rows(what, self.state) if isinstance(what, Table) else tables.Balances(what, self.state)
 
     def param(self, spec: ParamSpec) -> int:
         """Return a parameter's value in force."""
-        stored = Rows(system.params, self.state).get((spec.module, spec.name))
+        stored = tables.Rows(system.params, self.state).get((spec.module, spec.name))
         return spec.default if stored is None else stored.value
 
     def has_role(self, account: str, name: str) -> bool:
         """Tell whether an account holds a role now."""
-        grant = Rows(system.roles, self.state).get((account, name))
-        return grant is not None and (grant.until_ms == 0 or self.run.time_ms < grant.until_ms)
+        grant = tables.Rows(system.roles, self.state).get((account, name))
+        return grant is not None and (grant.until_ms == 0 or self.time_ms < grant.until_ms)
 
     def keys(self, index: Index[Any], under: str, after: str = "") -> Iterator[str]:
         """Yield the keys of rows whose place in the index is `under`, in key order, beyond key `after`."""
@@ -112,21 +92,21 @@ class Ctx:
 
     def new_id(self) -> str:
         """Return the next id of this call; a client can compute it beforehand (`derive_id`)."""
-        made = derive_id(self.run.chain, self.actor, self.run.salt, self.call, self.run.counter)
+        made = derive_id(self.chain, self.actor, self.run.salt, self.call, self.run.counter)
         self.run.counter += 1
         self.run.ids.append(made)
         return made
 
     def at(self, time_ms: int, handler: Callable[["Ctx", str], None], key: str) -> str:
-        """Run a declared deadline handler with `key` at the first block at or after `time_ms`; return the deadline's id."""
+        """Have a declared deadline handler run at the first block at or after `time_ms`; return the deadline's id."""
         made = self.new_id()
         name = f"{self.module}.{handler.__name__}"
-        MutableRows(system.deadlines, self.state).add(made, Deadline(do=name, key=key, time_ms=time_ms))
+        tables.MutableRows(system.deadlines, self.state).add(made, Deadline(do=name, key=key, time_ms=time_ms))
         return made
 
     def cancel(self, deadline: str) -> None:
         """Forget a deadline that has not run yet; one that has run is forgotten already."""
-        rows = MutableRows(system.deadlines, self.state)
+        rows = tables.MutableRows(system.deadlines, self.state)
         if deadline in rows:
             del rows[deadline]
 
@@ -147,12 +127,12 @@ class View:
         self.reader = reader
 
     @overload
-    def __getitem__(self, what: Table[K, V]) -> CommittedRows[K, V]: ...
+    def __getitem__(self, what: Table[K, V]) -> tables.CommittedRows[K, V]: ...
     @overload
-    def __getitem__(self, what: Ledger) -> CommittedRows[tuple[str, str], Balance]: ...
-    def __getitem__(self, what: Table[Any, Any] | Ledger) -> CommittedRows[Any, Any]:
+    def __getitem__(self, what: Ledger) -> tables.CommittedRows[tuple[str, str], tables.Balance]: ...
+    def __getitem__(self, what: Table[Any, Any] | Ledger) -> tables.CommittedRows[Any, Any]:
         """Open any table, or a ledger as its rows of (book, holder)."""
-        return CommittedRows(what if isinstance(what, Table) else what.rows, self.reader)
+        return tables.CommittedRows(what if isinstance(what, Table) else what.rows, self.reader)
 
     def balance(self, ledger: Ledger, holder: str, book: str) -> int:
         """Return what a holder has in a book."""

@@ -28,6 +28,7 @@ ENGINE_REFUSALS = {
     "too_much_work": "The action needs more work than one transaction may do; split it up.",
     "out_of_range": "A number would leave the range that the ledger can hold.",
     "kernel.accounts_unknown": "There is no such account; register it first.",
+    "kernel.deadlines_taken": "The transaction would give out an identifier twice; sign it again with another salt.",
     "kernel.demo_key": "This is a public demonstration key, which anybody can use; make a key of your own.",
     "kernel.keys_taken": "The key belongs to an account already, and a key does so for ever; make a new one.",
     "kernel.roles_unknown": "The account does not hold this role.",

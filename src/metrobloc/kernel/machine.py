@@ -4,7 +4,7 @@ An engine opens a block, applies transactions and seals it; `seal` returns every
 write and moves the memory on. An engine that cannot make it durable must stop: memory never runs ahead of disk.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw, Struct
@@ -12,13 +12,13 @@ from msgspec import Raw, Struct
 from metrobloc.kernel import accounts, codec, crypto, log, system
 from metrobloc.kernel.block import MINUTE_MS, BlockRun, Rules
 from metrobloc.kernel.context import Ctx, Run
-from metrobloc.kernel.errors import MachineFault
+from metrobloc.kernel.errors import ENGINE_REFUSALS, MachineFault, Refused
 from metrobloc.kernel.genesis import chain_id, read_genesis
 from metrobloc.kernel.log import Log
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.receipts import Header, LogHead
-from metrobloc.kernel.state import Meter, Reader, TxState
-from metrobloc.kernel.system import ChainInfo, Grant
+from metrobloc.kernel.state import Reader, unmetered
+from metrobloc.kernel.system import ChainInfo
 from metrobloc.kernel.tables import MutableRows, Param
 from metrobloc.kernel.tree import StateTree, entry
 from metrobloc.kernel.types import TimeMs, Total
@@ -51,6 +51,11 @@ class Sealed(Struct, frozen=True):
     tiles: dict[tuple[int, int], bytes]
     expiring: dict[int, bytes]
     expired: list[int]
+
+
+def read_block(raw: bytes) -> Block:
+    """Read a block's JCS bytes strictly; raises `codec.Malformed`."""
+    return codec.decode(raw, _block_decoder)
 
 
 def make_rules(genesis: bytes, modules: Mapping[str, Module]) -> Rules:
@@ -105,53 +110,56 @@ class Machine:
         """Close a block and move on; None when nothing happened in it, and then nothing is left of it."""
         if not run.receipts:
             return None
-        run.close()
         expired = sorted(minute for minute in self.minutes if (minute + 1) * MINUTE_MS <= run.time_ms)
-        for minute in expired:
-            run.forget(minute)
+        run.close(expired)
         return self._finish(run, expired)
 
     def found(self) -> Sealed:
         """Execute genesis and return its block, number 0."""
         page = self.rules.genesis
         run = BlockRun(self.rules, self.reader, self.seen, 0, page.time_ms)
-        state = TxState(run.state, Meter(1 << 60))
+        state = unmetered(run.state)
         MutableRows(system.chain, state)["info"] = ChainInfo(self.rules.digest, page.rules)
+        specs = {f"{spec.module}.{spec.name}": spec for module in self.rules.modules for spec in module.params.values()}
+        for name, value in ({name: spec.default for name, spec in specs.items()} | page.params).items():
+            spec = specs.get(name)
+            if spec is None or not spec.limits[0] <= value <= spec.limits[1]:
+                why = f"it must lie within {spec.limits}" if spec else "no module has it"
+                raise MachineFault(f"The genesis sets {name} to {value}, but {why}; correct the genesis.")
+            MutableRows(system.params, state)[(spec.module, spec.name)] = Param(value)
         ctx = Ctx(Run(self.rules.chain, 0, page.time_ms, "genesis", state), system.NAME, "", 0)
-        for module in self.rules.modules:
-            for spec in module.params.values():
-                value = page.params.get(f"{module.name}.{spec.name}", spec.default)
-                if not spec.limits[0] <= value <= spec.limits[1]:
-                    raise MachineFault(f"genesis sets {module.name}.{spec.name} outside {spec.limits}; correct it.")
-                MutableRows(system.params, state)[(module.name, spec.name)] = Param(value)
         for founder in page.founders:
-            made = accounts.open_account(ctx, founder.key, quota_per_hour=founder.quota_per_hour)
+            try:
+                made = accounts.open_account(ctx, founder.key, quota_per_hour=founder.quota_per_hour)
+            except (Refused, ValueError) as error:
+                why = ENGINE_REFUSALS.get(str(error), "It is no Ed25519 key.")
+                raise MachineFault(f"The genesis founds an account with {founder.key}. {why}") from error
             for role in founder.roles:
-                MutableRows(system.roles, state)[(made, role)] = Grant()
+                accounts.grant(ctx, made, role)
         state.fold()
         return self._finish(run, [])
 
-    def replay(self, raw: bytes, check: Callable[[bytes], bytes]) -> tuple[BlockRun, Sealed | None]:
-        """Execute a block of an export; `check` verifies each transaction's bytes and signatures."""
-        block = codec.decode(raw, _block_decoder)
+    def replay(self, block: Block) -> tuple[BlockRun, Sealed | None]:
+        """Execute a block whose transactions' bytes and signatures have been checked."""
         if block.height != self.height + 1:
             raise MachineFault(f"Block {block.height} follows block {self.height}: blocks are missing or doubled.")
+        if block.time_ms < self.time_ms:
+            raise MachineFault(f"Block {block.height} is older than the block before it.")
         run = self.open_block(block.time_ms)
         for transaction in block.transactions:
-            check(bytes(transaction))
             run.apply(bytes(transaction))
         return run, self.seal(run)
 
     def _finish(self, run: BlockRun, expired: list[int]) -> Sealed:
         with_receipts, tiles = self.log.extended([log.leaf_hash(receipt) for receipt in run.receipts])
-        state = TxState(run.state, Meter(1 << 60))
+        state = unmetered(run.state)
         state.put(LOG_KEY, LogHead(with_receipts.root().hex(), with_receipts.size), system.log)
         state.fold()
-        writes, changes = _writes(run)
-        undo = self.tree.update(changes)
+        writes = _writes(run)
+        leaves = [entry(key, new) if new else (crypto.sha256(key), None) for key, (_, new) in writes.items()]
+        undo = self.tree.update(leaves)
         header = codec.encode(Header(run.height, self.tree.root.hex(), run.time_ms))
         whole, more = with_receipts.extended([log.leaf_hash(header)])
-        expiring = {minute: b"".join(ids) for minute, ids in run.expiring.items()}
         block = Block(run.height, (), run.time_ms, tuple(Raw(raw) for raw in run.transactions))
         self.log, self.height, self.time_ms = whole, run.height, run.time_ms
         self.state_root = self.tree.root.hex()
@@ -171,7 +179,7 @@ class Machine:
             indexes={path.encode(): b"" if there else None for path, there in run.state.index_changed.items()},
             undo=undo,
             tiles={**tiles, **more},
-            expiring=expiring,
+            expiring={minute: b"".join(ids) for minute, ids in run.expiring.items()},
             expired=expired,
         )
 
@@ -180,23 +188,11 @@ class Machine:
         self.seen.update(ids)
 
 
-def _writes(
-    run: BlockRun,
-) -> tuple[dict[bytes, tuple[bytes | None, bytes | None]], list[tuple[bytes, bytes | None]]]:
-    """Return the block's changed records with their old bytes, and the same as leaves of the tree."""
-    writes: dict[bytes, tuple[bytes | None, bytes | None]] = {}
-    changes: list[tuple[bytes, bytes | None]] = []
-    base = run.state.base
-    for path, after in run.state.changed.items():
-        before = base[path]
-        old = None if before is None else before[0]
-        new = None if after is None else after[0]
-        if old == new:
-            continue
-        key = path.encode()
-        writes[key] = (old, new)
-        changes.append((crypto.sha256(key), None) if new is None else entry(key, new))
-    return writes, changes
+def _writes(run: BlockRun) -> dict[bytes, tuple[bytes | None, bytes | None]]:
+    """Return the records that the block has changed: their bytes before and after."""
+    pairs = ((path, run.state.base[path], after) for path, after in run.state.changed.items())
+    found = ((path.encode(), (old and old[0], new and new[0])) for path, old, new in pairs)
+    return {key: (old, new) for key, (old, new) in found if old != new}
 
 
 _block_decoder = msgspec.json.Decoder(Block)

@@ -1,15 +1,16 @@
 """A module's declarations: one place from which dispatch, permissions, commands, documents and tests follow.
 
-`app = Module("timebank", {"taken": "Somebody else has already booked this help."})`, then `@app.tx(allow=...)` over a
-handler `(ctx, msg)`. What cannot be checked later is refused here, when the module is imported.
+`app = Module("library", {"lent": "Somebody else has this book."})`, then `@app.tx(allow=...)` over a handler
+`(ctx, msg)`. What cannot be checked later is refused here, when the module is imported.
 """
 
+import functools
 import inspect
 import re
 import types
 import typing
 from collections.abc import Callable
-from typing import Annotated, Concatenate, NoReturn, ParamSpec, TypeVar, get_args, get_origin
+from typing import Annotated, Concatenate, Literal, NoReturn, ParamSpec, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,16 +18,16 @@ from msgspec import Meta, Struct
 from metrobloc.kernel.context import Ctx, View
 from metrobloc.kernel.errors import Refused
 from metrobloc.kernel.permissions import Permission
-from metrobloc.kernel.tables import Index, Ledger, ParamSpec as Parameter, Table
-from metrobloc.kernel.types import INT_MAX, Message, Record
+from metrobloc.kernel.tables import Index, K, Ledger, Table, V
+from metrobloc.kernel.tables import ParamSpec as Parameter
+from metrobloc.kernel.types import INT_MAX, Message
 
-K = TypeVar("K", bound="str | tuple[str, ...]")
-V = TypeVar("V", bound=Record)
 M = TypeVar("M", bound=Message)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+SENTENCE = re.compile(r"[a-z][a-z0-9_]{0,79}")
 RESERVED = frozenset({"as", "data", "help", "json", "node", "proof", "home", "wait", "quiet"})
 """Field names that would collide with an option of every command."""
 
@@ -49,6 +50,7 @@ class Module:
         """Name a module and its refusals: code -> one sentence for people."""
         _check_name(name)
         self.name = name
+        self.names: set[str] = set()
         self.refusals: dict[str, str] = {}
         self.actions: dict[str, Action] = {}
         self.tables: dict[str, Table[typing.Any, typing.Any]] = {}
@@ -61,14 +63,18 @@ class Module:
         for code, sentence in refusals.items():
             self._declare_refusal(code, sentence)
 
-    def table(self, name: str, record: type[V], key: type[K] | None = None) -> Table[K, V]:
-        """Declare records of one type under keys of one type (text by default, or a tuple of texts)."""
+    def table(self, name: str, record: type[V], key: type[K], *refuses: Literal["unknown", "taken"]) -> Table[K, V]:
+        """Declare records of one type under keys of one type (a text or a tuple of texts).
+
+        `refuses` says which refusals can happen: `unknown` where a row that must be there is read or removed, `taken`
+        where one is added.
+        """
         del key  # only for the type checker: K
         made: Table[K, V] = Table(self.name, self._fresh(name), record)
         _check_fields(record)
         self.tables[name] = made
-        self._declare_refusal(f"{name}_unknown", f"There is no such entry among the {name}; check its identifier.")
-        self._declare_refusal(f"{name}_taken", f"There is such an entry among the {name} already.")
+        for code in refuses:
+            self._declare_refusal(f"{name}_{code}", _GENERATED[code].format(name))
         return made
 
     def ledger(self, name: str) -> Ledger:
@@ -97,14 +103,11 @@ class Module:
 
         def declare(handler: Callable[[Ctx, M], None]) -> Callable[[Ctx, M], None]:
             message = typing.get_type_hints(handler)["msg"]
-            fields = _check_fields(message)
-            key_fields = tuple(name for name, kind in fields.items() if kind == "key")
+            keys = _check_fields(message)
             do = f"{self.name}.{self._fresh(handler.__name__)}"
             _check_doc(handler)
-            decoder = msgspec.json.Decoder(message)
-            self.actions[handler.__name__] = Action(
-                do, allow, message, typing.cast("Callable[[Ctx, Message], None]", handler), decoder, key_fields
-            )
+            handle = typing.cast("Callable[[Ctx, Message], None]", handler)
+            self.actions[handler.__name__] = Action(do, allow, message, handle, msgspec.json.Decoder(message), keys)
             return handler
 
         return declare
@@ -118,12 +121,11 @@ class Module:
     def service(self, function: Callable[Concatenate[Ctx, P], R]) -> Callable[Concatenate[Ctx, P], R]:
         """Declare a function through which other modules' handlers change this module's tables."""
 
-        def serve(ctx: Ctx, *args: P.args, **kwargs: P.kwargs) -> R:
+        @functools.wraps(function)
+        def serve(ctx: Ctx, /, *args: P.args, **kwargs: P.kwargs) -> R:
             return function(ctx.enter(self.name), *args, **kwargs)
 
-        serve.__doc__ = function.__doc__
-        serve.__name__ = function.__name__
-        _check_doc(serve)
+        _check_doc(function)
         return serve
 
     def query(self, function: Callable[Concatenate[View, P], R]) -> Callable[Concatenate[View, P], R]:
@@ -134,7 +136,7 @@ class Module:
 
     def invariant(self, function: Callable[[View], bool]) -> Callable[[View], bool]:
         """Declare a sentence that is always true; tests and auditors evaluate it, consensus never does."""
-        self.invariants[self._fresh(function.__name__)] = function
+        self.invariants[self._fresh(function.__name__, SENTENCE)] = function
         return function
 
     def require(self, condition: object, code: str) -> None:
@@ -150,21 +152,30 @@ class Module:
         raise Refused(name)
 
     def _declare_refusal(self, code: str, sentence: str) -> None:
-        if not sentence.endswith((".", "?")):
+        _check_name(code)
+        if f"{self.name}.{code}" in self.refusals:
+            raise TypeError(f"refusal {code} is declared twice")
+        if not sentence.endswith("."):
             raise TypeError(f"refusal {code}: a sentence for people ends with a full stop")
         self.refusals[f"{self.name}.{code}"] = sentence
 
-    def _fresh(self, name: str) -> str:
-        _check_name(name)
-        groups = (self.tables, self.indexes, self.params, self.actions, self.queries, self.invariants)
-        if any(name in group for group in groups) or f"{self.name}.{name}" in self.due:
+    def _fresh(self, name: str, shape: re.Pattern[str] = NAME) -> str:
+        _check_name(name, shape)
+        if name in self.names:
             raise TypeError(f"{self.name}.{name} is declared twice")
+        self.names.add(name)
         return name
 
 
-def _check_name(name: str) -> None:
-    if NAME.fullmatch(name) is None and not name.replace("_", "").isalnum():
-        raise TypeError(f"{name!r} is no name: lowercase letters, digits, underscores")
+_GENERATED = {
+    "unknown": "There is no such entry among the {}; check its identifier.",
+    "taken": "There is such an entry among the {} already.",
+}
+
+
+def _check_name(name: str, shape: re.Pattern[str] = NAME) -> None:
+    if shape.fullmatch(name) is None:
+        raise TypeError(f"{name!r} is no name: some lowercase letters, digits, underscores")
 
 
 def _check_doc(function: Callable[..., object]) -> None:
@@ -172,42 +183,35 @@ def _check_doc(function: Callable[..., object]) -> None:
         raise TypeError(f"{function.__name__} needs a docstring: it becomes its help")
 
 
-def _check_fields(declared: type[Struct]) -> dict[str, str]:
-    """Return the kind of each text field; refuse what has no limits or would fork nodes."""
-    kinds: dict[str, str] = {}
+def _check_fields(declared: type[Struct]) -> tuple[str, ...]:
+    """Return the names of the fields that hold keys; refuse what has no limits or would fork nodes."""
+    keys = []
     for name, hint in typing.get_type_hints(declared, include_extras=True).items():
-        if issubclass(declared, Message) and name.replace("_", "-") in RESERVED:
+        _check_name(name)
+        if issubclass(declared, Message) and name in RESERVED:
             raise TypeError(f"{declared.__name__}.{name} would collide with a command's own option")
-        kinds[name] = _check_hint(f"{declared.__name__}.{name}", hint)
-    return kinds
+        if _holds_keys(f"{declared.__name__}.{name}", hint):
+            keys.append(name)
+    return tuple(keys)
 
 
-def _check_hint(where: str, hint: object, *, bounded: bool = False) -> str:
-    """Return a field's text kind ("" when it is no text); refuse unbounded and forbidden types."""
-    if get_origin(hint) is Annotated:
-        base, *metas = get_args(hint)
-        meta = next((m for m in metas if isinstance(m, Meta)), None)
-        limited = meta is not None and None not in (meta.ge, meta.le)
-        if base is int and limited and -INT_MAX <= meta.ge and meta.le <= INT_MAX:  # type: ignore[union-attr,operator]
-            return ""
-        if base is str and meta is not None and meta.max_length is not None and "text" in (meta.extra or {}):
-            return str((meta.extra or {})["text"])
-        if get_origin(base) is tuple:
-            return _check_hint(where, base, bounded=meta is not None and meta.max_length is not None)
-        raise TypeError(f"{where}: use a field type of kernel/types.py, which has limits and says what text it is")
-    if get_origin(hint) is tuple:
-        if not bounded and Ellipsis in get_args(hint):
-            raise TypeError(f"{where}: a list needs Meta(max_length=...)")
-        parts = [part for part in get_args(hint) if part is not Ellipsis]
-        return next((kind for kind in [_check_hint(where, part) for part in parts] if kind), "")
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        parts = [part for part in get_args(hint) if part is not type(None)]
-        return next((kind for kind in [_check_hint(where, part) for part in parts] if kind), "")
-    if get_origin(hint) is typing.Literal:
-        return ""
-    if hint is bool:
-        return ""
-    if isinstance(hint, type) and issubclass(hint, Struct):
-        _check_fields(hint)
-        return ""
-    raise TypeError(f"{where}: {hint!r} has no limits or is not the same on every machine")
+def _holds_keys(where: str, hint: object) -> bool:
+    """Tell whether a field holds keys; refuse unbounded and forbidden types."""
+    base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    meta = next((meta for meta in metas if isinstance(meta, Meta)), Meta())
+    text = (meta.extra or {}).get("text", "")
+    if base is int and meta.ge is not None and meta.le is not None and -INT_MAX <= meta.ge <= meta.le <= INT_MAX:
+        return False
+    if base is str and text and meta.max_length is not None:
+        return bool(text == "key")
+    if base is bool or get_origin(base) is Literal:
+        return False
+    if isinstance(base, type) and issubclass(base, Struct):
+        if _check_fields(base):
+            raise TypeError(f"{where}: a key stands in the message itself, where its signature is asked for")
+        return False
+    parts = [part for part in get_args(base) if part not in (type(None), Ellipsis)]
+    several = get_origin(base) is tuple and (meta.max_length is not None or Ellipsis not in get_args(base))
+    if several or get_origin(base) in (typing.Union, types.UnionType):
+        return True in [_holds_keys(where, part) for part in parts]
+    raise TypeError(f"{where}: {base!r} has no limits here; use kernel/types.py, and Meta(max_length=) for lists")

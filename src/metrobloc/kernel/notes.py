@@ -128,8 +128,7 @@ def open_checkpoint(data: bytes, chain: str, key_id: str) -> tuple[Checkpoint, i
     time_s = cosigned_s(note, chain, key_id)
     _require(is_signed(note, chain, key_id), "the checkpoint is not signed by the operator's key")
     if time_s is None:
-        message = "the checkpoint lacks the operator's timestamped co-signature"
-        raise ValueError(message)
+        raise ValueError("the checkpoint lacks the operator's timestamped co-signature")
     size, root = _lines(note, (chain,), 2)
     return Checkpoint(chain, _number(size), _b64(root, 32)), time_s
 
@@ -197,8 +196,7 @@ def _signature(line: str) -> Signature:
     parts = _LINE.fullmatch(line)
     data = _b64(parts[2]) if parts else b""
     if not parts or len(data) <= 4:
-        message = "a signature line of the note is malformed"
-        raise ValueError(message)
+        raise ValueError("a signature line of the note is malformed")
     return Signature(parts[1], data[:4], data[4:])
 
 

@@ -1,12 +1,14 @@
 """State as overlays: a transaction's changes over the block's changes over what is committed.
 
-Read chain: `TxState` -> `BlockState.changed` -> `BlockState.base` -> the reader (the engine's store). A record is decoded
-once per block and encoded once per write; `base` keeps the committed value of every key that was read or written, which
-is the block's undo. Dropping a TxState leaves no trace but the work it used.
+Read chain: `TxState` -> `BlockState.changed` -> `BlockState.base` -> the reader (the engine's store). A record is
+decoded once per block and encoded once per write; `base` keeps the committed value of every key that was read or
+written, which is the block's undo. Dropping a TxState leaves no trace but the work it used.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import takewhile
 from typing import Protocol
 
 import msgspec
@@ -33,9 +35,6 @@ class Reader(Protocol):
     def scan(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to `limit` records whose keys begin with `prefix` and lie beyond `after`, in key order."""
 
-    def get_index(self, key: bytes) -> bytes | None:
-        """Return an index row's bytes, or None."""
-
     def scan_index(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Return index rows as `scan` does records."""
 
@@ -46,6 +45,38 @@ class Schema(Protocol):
     @property
     def decoder(self) -> msgspec.json.Decoder[Record]:
         """Return the decoder of the table's record type."""
+
+
+def read_stored(path: str, raw: bytes, schema: Schema) -> Record:
+    """Decode a stored record; MachineFault when it is damaged."""
+    try:
+        return schema.decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        message = f"The stored record {path} is damaged ({error}); restore the node from a backup."
+        raise MachineFault(message) from error
+
+
+def pages(
+    scan: Callable[[bytes, bytes | None, int], list[tuple[bytes, bytes]]], prefix: str, after: str
+) -> Iterator[tuple[str, bytes]]:
+    """Yield a reader's rows under `prefix` beyond `after`, page by page."""
+    cursor = after.encode() or None
+    while True:
+        page = scan(prefix.encode(), cursor, PAGE)
+        for key, row in page:
+            yield key.decode(), row
+        if len(page) < PAGE:
+            return
+        cursor = page[-1][0]
+
+
+def _overlaid(below: Iterable[str], here: Iterable[str], present: Mapping[str, bool]) -> Iterator[str]:
+    """Yield the paths below and those changed here, both in order, without those that are no longer present."""
+    last = ""
+    for path in merge(below, here):
+        if path != last and present.get(path, True):
+            yield path
+        last = path
 
 
 class BlockState:
@@ -66,15 +97,7 @@ class BlockState:
         if path in self.base:
             return self.base[path]
         raw = self.reader.get(path.encode())
-        if raw is None:
-            entry = None
-        else:
-            try:
-                entry = (raw, schema.decoder.decode(raw))
-            except msgspec.MsgspecError as error:
-                message = f"The stored record {path} is damaged ({error}); restore the node from a backup."
-                raise MachineFault(message) from error
-        self.base[path] = entry
+        entry = self.base[path] = None if raw is None else (raw, read_stored(path, raw, schema))
         return entry
 
     def note_index(self, path: str, *, present: bool) -> None:
@@ -85,21 +108,10 @@ class BlockState:
 
     def scan_index(self, prefix: str, after: str) -> Iterator[str]:
         """Yield the index rows under `prefix` beyond `after`, in order, as the block sees them."""
-        pending = self.index_sorted[bisect_left(self.index_sorted, max(prefix, after + "\0")) :]
-        pending = [path for path in pending if path.startswith(prefix)]
-        cursor: bytes | None = after.encode() or None
-        while True:
-            rows = [key.decode() for key, _ in self.reader.scan_index(prefix.encode(), cursor, PAGE)]
-            last_page = len(rows) < PAGE
-            bound = rows[-1] if rows else ""
-            here = [path for path in pending if last_page or path <= bound]
-            pending = pending[len(here) :]
-            for path in sorted({*rows, *here}):
-                if self.index_changed.get(path, True):
-                    yield path
-            if last_page:
-                return
-            cursor = bound.encode()
+        first = bisect_left(self.index_sorted, max(prefix, after + "\0"))
+        here = takewhile(lambda path: path.startswith(prefix), self.index_sorted[first:])
+        committed = (path for path, _ in pages(self.reader.scan_index, prefix, after))
+        return _overlaid(committed, here, self.index_changed)
 
 
 class Meter:
@@ -138,7 +150,10 @@ class TxState:
         return None if entry is None else entry[1]
 
     def put(self, path: str, record: Record, schema: Schema) -> None:
-        """Write a record; what is kept is what its bytes decode to, so that limits hold for results too."""
+        """Write a record; what is kept is what its bytes decode to, so that limits hold for results too.
+
+        Raises Refused: `out_of_range`, `too_much_work`.
+        """
         raw = codec.encode(record)
         self.meter.charge(WRITE_WORK + len(raw) // BYTES_PER_WORK)
         try:
@@ -161,19 +176,18 @@ class TxState:
 
     def scan_index(self, prefix: str, after: str) -> Iterator[str]:
         """Yield the index rows under `prefix` beyond `after`, in order, as this transaction sees them."""
-        added = sorted(p for p, there in self.index_changed.items() if there and p.startswith(prefix) and p > after)
-        for path in self.block.scan_index(prefix, after):
+        here = sorted(path for path in self.index_changed if path.startswith(prefix) and path > after)
+        for path in _overlaid(self.block.scan_index(prefix, after), here, self.index_changed):
             self.meter.charge(READ_WORK)
-            while added and added[0] < path:
-                yield added.pop(0)
-            if added and added[0] == path:
-                added.pop(0)
-            if self.index_changed.get(path, True):
-                yield path
-        yield from added
+            yield path
 
     def fold(self) -> None:
         """Hand the changes down to the block."""
         self.block.changed.update(self.changed)
         for path, present in self.index_changed.items():
             self.block.note_index(path, present=present)
+
+
+def unmetered(block: BlockState) -> TxState:
+    """Return changes over a block for the kernel's own book-keeping, whose work nobody has to pay."""
+    return TxState(block, Meter(1 << 60))

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from metrobloc.kernel.receipts import LogHead
 from metrobloc.kernel.tables import Index, Param, Table
-from metrobloc.kernel.types import AccountId, Code, Digest, Key, Public, Record, Slug, TimeMs, Total
+from metrobloc.kernel.types import AccountId, Amount, Code, Digest, Key, Public, Record, TimeMs, Total
 
 NAME = "kernel"
 
@@ -80,16 +80,13 @@ chain: Table[str, ChainInfo] = Table(NAME, "chain", ChainInfo)
 by_time: Index[Deadline] = Index(NAME, "deadlines_by_time", lambda deadline: f"{deadline.time_ms:016d}")
 deadlines.indexes.append(by_time)
 
-TABLES = (accounts, keys, roles, params, usage, replay, deadlines, log, chain)
-
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Genesis numbers of the engine's own rules."""
 
-    deadlines_per_block: int = 100
-    expiry_ms_max: int = 600_000
-    expiry_ms_offline: int = 86_400_000
-    offline_units: int = 10
-    rotation_delay_ms: int = 86_400_000
-    work_per_block: int = 2_000_000
-    work_per_tx: int = 20_000
+    deadlines_per_block: Amount = 100
+    expiry_ms_max: Amount = 600_000
+    expiry_ms_offline: Amount = 86_400_000
+    offline_units: Amount = 10
+    work_per_block: Amount = 2_000_000
+    work_per_tx: Amount = 20_000

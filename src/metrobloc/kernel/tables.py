@@ -10,8 +10,8 @@ from typing import Generic, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
-from metrobloc.kernel.errors import MachineFault, Refused
-from metrobloc.kernel.state import PAGE, Reader, TxState
+from metrobloc.kernel.errors import Refused
+from metrobloc.kernel.state import Reader, TxState, pages, read_stored
 from metrobloc.kernel.types import INT_MAX, Record, Signed
 
 K = TypeVar("K", bound="str | tuple[str, ...]")
@@ -59,7 +59,7 @@ class Balance(Record):
 
 
 class Ledger:
-    """Double-entry balances per book (asset, currency) and holder; changed only by `move`, so every book sums to zero."""
+    """Double-entry balances per book (asset, currency) and holder; only `move` changes them, so a book sums to zero."""
 
     def __init__(self, module: str, name: str) -> None:
         """Bind names; made by `Module.ledger`."""
@@ -118,12 +118,11 @@ class MutableRows(Rows[K, V]):
 
     def __setitem__(self, key: K, record: V) -> None:
         """Write the record under `key`."""
-        if self.table.indexes:
-            self._unindex(key)
-        path = self.table.path(key)
-        self.state.put(path, record, self.table)
-        for index in self.table.indexes:
-            self.state.note_index(index.path(record, path[len(self.table.prefix) :]), present=True)
+        before = self.get(key) if self.table.indexes else None
+        self.state.put(self.table.path(key), record, self.table)
+        if before is not None:
+            self._place(key, before, present=False)
+        self._place(key, record, present=True)
 
     def add(self, key: K, record: V) -> None:
         """Write the record under a new `key`, or refuse with `<table>_taken`."""
@@ -133,32 +132,29 @@ class MutableRows(Rows[K, V]):
 
     def __delitem__(self, key: K) -> None:
         """Remove the record under `key`, or refuse with `<table>_unknown`."""
-        if self.table.indexes:
-            self._unindex(key)
-        elif key not in self:
-            raise Refused(self.table.unknown)
+        record = self[key]
         self.state.drop(self.table.path(key), self.table)
+        self._place(key, record, present=False)
 
-    def _unindex(self, key: K) -> None:
-        record = self.get(key)
-        part = self.table.path(key)[len(self.table.prefix) :]
-        for index in self.table.indexes if record is not None else ():
-            self.state.note_index(index.path(cast("V", record), part), present=False)
+    def _place(self, key: K, record: V, *, present: bool) -> None:
+        part = self.table.path(key).removeprefix(self.table.prefix)
+        for index in self.table.indexes:
+            self.state.note_index(index.path(record, part), present=present)
 
 
 class Balances:
     """A ledger as a transaction may read it."""
 
-    __slots__ = ("ledger", "rows")
+    __slots__ = ("_rows", "ledger")
 
     def __init__(self, ledger: Ledger, state: TxState) -> None:
         """Bind a ledger to a transaction's view."""
         self.ledger = ledger
-        self.rows = MutableRows(ledger.rows, state)
+        self._rows = MutableRows(ledger.rows, state)
 
     def of(self, holder: str, book: str) -> int:
         """Return what `holder` has in `book`."""
-        balance = self.rows.get((book, holder))
+        balance = self._rows.get((book, holder))
         return 0 if balance is None else balance.amount
 
 
@@ -180,9 +176,9 @@ class MutableBalances(Balances):
     def _set(self, holder: str, book: str, amount: int) -> None:
         key = (book, holder)
         if amount:
-            self.rows[key] = Balance(amount)
-        elif key in self.rows:
-            del self.rows[key]
+            self._rows[key] = Balance(amount)
+        elif key in self._rows:
+            del self._rows[key]
 
 
 class CommittedRows(Generic[K, V]):
@@ -195,24 +191,12 @@ class CommittedRows(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the record under `key`, or None."""
-        raw = self.reader.get(self.table.path(key).encode())
-        return None if raw is None else cast("V", self._decode(raw))
+        path = self.table.path(key)
+        raw = self.reader.get(path.encode())
+        return None if raw is None else cast("V", read_stored(path, raw, self.table))
 
     def items(self, under: str = "", after: str = "") -> Iterator[tuple[str, V]]:
         """Yield (key, record) for keys beginning with `under` beyond `after`, in key order."""
-        prefix = (self.table.prefix + under).encode()
-        cursor = (self.table.prefix + after).encode() if after else None
-        while True:
-            page = self.reader.scan(prefix, cursor, PAGE)
-            for path, raw in page:
-                yield path[len(self.table.prefix) :].decode(), cast("V", self._decode(raw))
-            if len(page) < PAGE:
-                return
-            cursor = page[-1][0]
-
-    def _decode(self, raw: bytes) -> Record:
-        try:
-            return self.table.decoder.decode(raw)
-        except msgspec.MsgspecError as error:
-            message = f"A stored record of {self.table.prefix} is damaged ({error}); restore the node from a backup."
-            raise MachineFault(message) from error
+        prefix = self.table.prefix
+        for path, raw in pages(self.reader.scan, prefix + under, prefix + after if after else ""):
+            yield path.removeprefix(prefix), cast("V", read_stored(path, raw, self.table))

@@ -2,21 +2,22 @@
 
 The tree is the one of the ICS23 SmtSpec: leaf = H(00 | H(key) | H(value)), inner = H(01 | left | right), an empty child
 is 32 zero bytes, and a subtree with one leaf is that leaf. H is SHA-256; the value of a key is H(record).
-The leaves are the truth and are kept elsewhere; the tree follows from them. The first 12 bits of H(key) choose one of
-4096 shards. A shard is a dense binary heap over small sorted buckets of rows (key hash | leaf hash); one more heap
-joins the shards. A heap keeps the two children of a node as the 65 bytes that are hashed: 01 | left | right.
+The leaves are the truth and are kept elsewhere; the tree follows from them. The first bits of H(key) choose one of 1024
+shards. A shard is a dense binary heap over small sorted buckets of rows (key hash | leaf hash); one more heap joins the
+shards. A heap keeps the two children of a node as the 65 bytes that are hashed: 01 | left | right.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from struct import Struct
 from typing import Self
 
 EMPTY = bytes(32)
-SHARD_BITS = 12
-DEPTH_MAX = 12  # of a heap: at 4096 buckets a shard stops doubling and its buckets grow
+SHARD_BITS = 10  # more make updates slower, fewer make older heights slower
+DEPTH_MAX = 12  # of a heap: with 4096 buckets a shard stops doubling and its buckets grow
 BUCKET_ROWS = 2  # a shard doubles above this many rows for each bucket
 ROW = 64
 PAIR = 65
@@ -33,14 +34,21 @@ def _prefix(key_hash: bytes, bits: int) -> int:
     return int.from_bytes(key_hash[:4], "big") >> 32 - bits
 
 
+def _index_at(undo: bytes, bits: int, at: int) -> int:
+    """Return the shard of the key hash at an offset of an undo."""
+    return _prefix(undo[at : at + 4], bits)
+
+
 def _rows_offset(undo: bytes) -> int:
     """Return where the rows of keys begin in an undo, after its shards."""
     return 2 + _SHARD_BEFORE.size * int.from_bytes(undo[:2], "big")
 
 
-def leaf_hash(key_hash: bytes, value_hash: bytes) -> bytes:
-    """Hash a leaf as the SmtSpec does."""
-    return sha256(b"\0" + key_hash + value_hash).digest()
+def touches(undo: bytes, key_hash: bytes) -> bool:
+    """Tell whether an undo holds a key hash: whether its block wrote that key."""
+    rows = range(_rows_offset(undo), len(undo), ROW)
+    place = bisect_left(rows, key_hash, key=lambda at: undo[at : at + 32])
+    return place < len(rows) and undo[rows[place] : rows[place] + 32] == key_hash
 
 
 def entry(key: bytes, record: bytes) -> tuple[bytes, bytes]:
@@ -50,56 +58,38 @@ def entry(key: bytes, record: bytes) -> tuple[bytes, bytes]:
     return key_hash, sha256(b"\0" + key_hash + sha256(value).digest()).digest()
 
 
-def _split(rows: bytes) -> tuple[int, int]:
-    """Return the first bit in which sorted rows differ, and the offset of the first row that has it set."""
-    difference = int.from_bytes(rows[:32], "big") ^ int.from_bytes(rows[-ROW:-32], "big")
-    bit = 256 - difference.bit_length()
-    byte, mask = bit >> 3, 128 >> (bit & 7)
-    at = ROW
-    while not rows[at + byte] & mask:
+def _find(rows: bytes, key_hash: bytes) -> tuple[int, bool]:
+    """Return the offset where a key hash is or belongs among sorted rows, and whether it is there."""
+    for at in range(0, len(rows), ROW):
+        if rows[at : at + 32] >= key_hash:
+            return at, rows[at : at + 32] == key_hash
+    return len(rows), False
+
+
+def _middle(rows: bytes, depth: int) -> int:
+    """Return the offset of the first of these sorted rows whose bit at `depth` is set."""
+    byte, mask = depth >> 3, 128 >> (depth & 7)
+    at = 0
+    while at < len(rows) and not rows[at + byte] & mask:
         at += ROW
-    return bit, at
-
-
-def _pad(node: bytes, key_hash: bytes, below: int, depth: int) -> bytes:
-    """Hash a node at depth `below` up to `depth` beside empty siblings."""
-    bits = int.from_bytes(key_hash, "big") >> (256 - below)
-    for _ in range(below - depth):
-        node = sha256(b"\1" + EMPTY + node if bits & 1 else b"\1" + node + EMPTY).digest()
-        bits >>= 1
-    return node
+    return at
 
 
 def _subtree(rows: bytes, depth: int) -> bytes:
-    """Hash the subtree at `depth` that holds these sorted rows (one or more)."""
-    if len(rows) == ROW:
-        return rows[32:]
-    bit, at = _split(rows)
-    left = rows[32:ROW] if at == ROW else _subtree(rows[:at], bit + 1)
-    right = rows[at + 32 :] if at + ROW == len(rows) else _subtree(rows[at:], bit + 1)
-    node = sha256(b"\1" + left + right).digest()
-    return node if bit == depth else _pad(node, rows[:32], bit, depth)
+    """Hash the subtree at `depth` that holds these sorted rows."""
+    if len(rows) <= ROW:
+        return rows[32:] or EMPTY
+    at = _middle(rows, depth)
+    return sha256(b"\1" + _subtree(rows[:at], depth + 1) + _subtree(rows[at:], depth + 1)).digest()
 
 
 def _subtree_path(rows: bytes, key_hash: bytes, depth: int) -> list[bytes]:
-    """List the siblings from a leaf among sorted rows up to `depth`."""
+    """List the siblings of a leaf among sorted rows, up to `depth`."""
     if len(rows) == ROW:
         return []
-    bit, at = _split(rows)
-    left, right = rows[:at], rows[at:]
-    own, other = (left, right) if key_hash < right[:32] else (right, left)
-    return [*_subtree_path(own, key_hash, bit + 1), _subtree(other, bit + 1), *([EMPTY] * (bit - depth))]
-
-
-def _find(rows: bytes, key_hash: bytes) -> tuple[int, bool]:
-    """Return the offset where a key hash is or belongs among sorted rows, and whether it is there."""
-    at = rows.find(key_hash)
-    if at % ROW == 0:
-        return at, True
-    at = 0
-    while rows[at : at + 32] < key_hash and at < len(rows):
-        at += ROW
-    return at, rows[at : at + 32] == key_hash
+    at = _middle(rows, depth)
+    own, other = (rows[:at], rows[at:]) if _find(rows, key_hash)[0] < at else (rows[at:], rows[:at])
+    return [*_subtree_path(own, key_hash, depth + 1), _subtree(other, depth + 1)]
 
 
 class _Heap:
@@ -111,7 +101,6 @@ class _Heap:
         self.depth = depth
         self.first = 1 << depth  # the first slot
         self.kinds = bytearray(2 << depth)
-        self.kinds[0] = 2
         self.pairs = memoryview(bytearray((b"\1" + bytes(64)) * (1 << depth)))
         self.root = (0, EMPTY)  # kind and hash
 
@@ -120,37 +109,33 @@ class _Heap:
         heap.kinds[:], heap.pairs[:], heap.root = self.kinds, self.pairs, self.root
         return heap
 
-    def settle(self, nodes: list[tuple[int, int, bytes]]) -> None:
-        """Write (slot, kind, hash) in ascending order and hash every node above them once.
+    def climb(self, i: int, kind: int, node: bytes, following: int) -> None:
+        """Write node i and hash what stands above it, up to where the path of the node written next joins (0: none).
 
-        Each slot is followed up to where the path of the next slot joins; the last one goes on to the root.
+        Called for ascending nodes of one level, this hashes every node above them once.
         """
         kinds, pairs, place, children, digest = self.kinds, self.pairs, _NODE, _CHILDREN, sha256
-        kind, node = self.root
-        for (i, kind, node), (following, _, _) in pairwise([*nodes, (0, 0, EMPTY)]):
-            levels = (i ^ following).bit_length() - 1
+        levels = (i ^ following).bit_length() - 1
+        kinds[i] = kind
+        pairs[place[i]] = node
+        while kind < 2 and levels:
+            other = kinds[i ^ 1]
+            if other and not kind:
+                node = pairs[place[i ^ 1]].tobytes()
+            kind += other
+            i >>= 1
+            if kind > 1:
+                kind = 2
+                node = digest(pairs[children[i]]).digest()
             kinds[i] = kind
             pairs[place[i]] = node
-            while kind < 2 and levels:
-                other = kinds[i ^ 1]
-                if other and not kind:
-                    node = bytes(pairs[place[i ^ 1]])
-                kind += other
-                i >>= 1
-                if kind > 1:
-                    kind = 2
-                    node = digest(pairs[children[i]]).digest()
-                kinds[i] = kind
-                pairs[place[i]] = node
-                levels -= 1
-            above = i >> 1
-            while levels and kinds[above] < 2:
-                kinds[above] = 2
-                above >>= 1
-            for _ in range(levels):
-                i >>= 1
-                pairs[place[i]] = node = digest(pairs[children[i]]).digest()
-        self.root = kind, node
+            levels -= 1
+        for _ in range(levels):
+            i >>= 1
+            kinds[i] = 2
+            pairs[place[i]] = node = digest(pairs[children[i]]).digest()
+        if not following:
+            self.root = kind, node
 
     def extend(self, path: list[bytes], i: int) -> None:
         """Extend a path by the siblings from node i up to the root; a lone leaf passes empty siblings."""
@@ -158,14 +143,6 @@ class _Heap:
             if path or self.kinds[i ^ 1]:
                 path.append(bytes(self.pairs[_NODE[i ^ 1]]))
             i >>= 1
-
-    def beside(self, i: int, *, right: bool) -> int | None:
-        """Return the nearest slot that is not empty on one side of slot i."""
-        if right:
-            tail = self.kinds[i + 1 :].lstrip(b"\0")
-            return len(self.kinds) - len(tail) if tail else None
-        found = len(self.kinds[self.first : i].rstrip(b"\0"))
-        return self.first + found - 1 if found else None
 
 
 class _Shard:
@@ -191,44 +168,52 @@ class _Shard:
         for b, end in ends.items():
             self.buckets[b] = rows[start:end]
             start = end
-        self._settle(list(ends))
+        self._settle([self.heap.first + b for b in ends])
+
+    def rows(self) -> bytes:
+        """Return all rows, sorted."""
+        return b"".join(self.buckets)
 
     def slot(self, key_hash: bytes) -> int:
         """Choose the bucket of a key hash."""
         return int.from_bytes(key_hash[:4], "big") >> self.shift & self.heap.first - 1
 
     def _settle(self, touched: list[int]) -> None:
-        """Hash again what stands above these buckets."""
-        buckets, first, depth = self.buckets, self.heap.first, 32 - self.shift
-        nodes = []
-        for b in touched:
-            rows = buckets[b]
+        """Hash again what stands above these slots, which ascend."""
+        buckets, climb, first, depth = self.buckets, self.heap.climb, self.heap.first, 32 - self.shift
+        for i, following in pairwise([*touched, 0]):
+            rows = buckets[i - first]
             size = len(rows)
             if size == ROW:
-                nodes.append((first + b, 1, rows[32:]))
+                climb(i, 1, rows[32:], following)
             elif size:
-                nodes.append((first + b, 2, _subtree(rows, depth)))
+                climb(i, 2, _subtree(rows, depth), following)
             else:
-                nodes.append((first + b, 0, EMPTY))
-        self.heap.settle(nodes)
+                climb(i, 0, EMPTY, following)
 
     def update(self, key_hashes: list[bytes], leaves: dict[bytes, bytes | None], undo: list[bytes]) -> None:
         """Set the leaves of these sorted key hashes; append each one's row as it was to the undo."""
-        buckets, touched, last = self.buckets, [], -1
-        shift, mask = self.shift, self.heap.first - 1
+        buckets, shift, first = self.buckets, self.shift, self.heap.first
+        touched: list[int] = []
+        last, size = -1, self.size
         for key_hash in key_hashes:
-            b = int.from_bytes(key_hash[:4], "big") >> shift & mask
+            b = int.from_bytes(key_hash[:4], "big") >> shift & first - 1
             if b != last:
-                touched.append(b)
+                touched.append(first + b)
                 last = b
             rows, leaf = buckets[b], leaves[key_hash]
-            at, found = (0, True) if rows[:32] == key_hash else _find(rows, key_hash)
-            undo.append(rows[at : at + ROW] if found else key_hash + EMPTY)
             row = key_hash + leaf if leaf else b""
-            buckets[b] = rows[:at] + row + rows[at + ROW if found else at :] if len(rows) > ROW or not found else row
-            self.size += (leaf is not None) - found
-        if self.size > BUCKET_ROWS * len(buckets) and len(buckets) < 1 << DEPTH_MAX:
-            self._fill(b"".join(buckets))
+            at, found = (0, True) if rows[:32] == key_hash else _find(rows, key_hash)
+            if found:
+                undo.append(rows[at : at + ROW])
+                buckets[b] = row if len(rows) == ROW else rows[:at] + row + rows[at + ROW :]
+            else:
+                undo.append(key_hash + EMPTY)
+                buckets[b] = rows[:at] + row + rows[at:] if rows else row
+            size += (leaf is not None) - found
+        self.size = size
+        if size > BUCKET_ROWS * len(buckets) and self.heap.depth < DEPTH_MAX:
+            self._fill(self.rows())
         else:
             self._settle(touched)
 
@@ -271,28 +256,19 @@ class View:
     def neighbours(self, key_hash: bytes) -> tuple[bytes | None, bytes | None]:
         """Return the nearest key hashes below and above one, whether or not it is there itself."""
         index = _prefix(key_hash, self._top.depth)
-        shard = self._shard(index)
-        b = shard.slot(key_hash)
-        rows = shard.buckets[b]
-        at, found = _find(rows, key_hash)
-        after = at + ROW if found else at
-        left = rows[at - ROW : at - 32] if at else self._beside(index, b, right=False)
-        right = rows[after : after + 32] if after < len(rows) else self._beside(index, b, right=True)
-        return left, right
+        rows = self._shard(index).rows()
+        below = bisect_left(range(0, len(rows), ROW), key_hash, key=lambda at: rows[at : at + 32]) * ROW
+        above = below + ROW if rows[below : below + 32] == key_hash else below
+        left = rows[below - ROW : below - 32] if below else self._edge(range(index - 1, -1, -1))[-ROW:-32]
+        right = rows[above : above + 32] or self._edge(range(index + 1, self._top.first))[:32]
+        return left or None, right or None
 
-    def _beside(self, index: int, b: int, *, right: bool) -> bytes | None:
-        """Return the nearest key hash on one side of bucket b of a shard."""
-        shard = self._shard(index)
-        slot = shard.heap.beside(shard.heap.first + b, right=right)
-        if slot is None:
-            node = self._top.beside(self._top.first + index, right=right)
-            if node is None:
-                return None
-            shard = self._shard(node - self._top.first)
-            slot = shard.heap.beside(shard.heap.first - 1 if right else 2 * shard.heap.first, right=right)
-            assert slot is not None, "a shard that is not empty has a bucket that is not"
-        rows = shard.buckets[slot - shard.heap.first]
-        return rows[:32] if right else rows[-ROW:-32]
+    def _edge(self, indexes: range) -> bytes:
+        """Return the rows of the first of these shards that has any."""
+        for index in indexes:
+            if self._top.kinds[self._top.first + index]:
+                return self._shard(index).rows()
+        return b""
 
 
 class StateTree:
@@ -315,16 +291,14 @@ class StateTree:
             if len(key_hash) != len(EMPTY) or len(leaf) != len(EMPTY):
                 raise ValueError("a key hash and a leaf hash are 32 bytes each")
             heaps[_prefix(key_hash, shard_bits)] += key_hash + leaf
-        nodes = []
         for index, heap in enumerate(heaps):
             rows = sorted(bytes(heap[at : at + ROW]) for at in range(0, len(heap), ROW))
             if any(a[:32] == b[:32] for a, b in pairwise(rows)):
                 raise ValueError("a key hash occurs twice")
             heap.clear()
             if rows:
-                tree._shards[index] = shard = _Shard(shard_bits, b"".join(rows))
-                nodes.append((tree._top.first + index, *shard.heap.root))
-        tree._top.settle(nodes)
+                tree._shards[index] = _Shard(shard_bits, b"".join(rows))
+        tree._settle([index for index, shard in enumerate(tree._shards) if shard.size])
         return tree
 
     @property
@@ -349,23 +323,30 @@ class StateTree:
             raise ValueError("a key hash is changed twice")
         if {*map(len, leaves), *(len(leaf) for leaf in leaves.values() if leaf is not None)} - {len(EMPTY)}:
             raise ValueError("a key hash and a leaf hash are 32 bytes each")
-        shift, first = 32 - self._top.depth, self._top.first
-        groups: list[tuple[int, list[bytes]]] = []
+        shift = 32 - self._top.depth
+        groups: dict[int, list[bytes]] = {}
+        group: list[bytes] = []
         last = -1
         for key_hash in sorted(leaves):
             index = int.from_bytes(key_hash[:4], "big") >> shift
             if index != last:
                 last, group = index, []
-                groups.append((index, group))
+                groups[index] = group
             group.append(key_hash)
-        shards, rows, nodes = [len(groups).to_bytes(2, "big")], [], []
-        for index, group in groups:
+        before = [len(groups).to_bytes(2, "big")]
+        rows: list[bytes] = []
+        for index, group in groups.items():
             shard = self._shards[index]
-            shards.append(_SHARD_BEFORE.pack(index, *shard.heap.root))
+            before.append(_SHARD_BEFORE.pack(index, *shard.heap.root))
             shard.update(group, leaves, rows)
-            nodes.append((first + index, *shard.heap.root))
-        self._top.settle(nodes)
-        return b"".join(shards + rows)
+        self._settle(list(groups))
+        return b"".join(before + rows)
+
+    def _settle(self, touched: list[int]) -> None:
+        """Hash again what stands above these shards, which ascend."""
+        first = self._top.first
+        for i, following in pairwise([*(first + index for index in touched), 0]):
+            self._top.climb(i, *self._shards[i - first].heap.root, following)
 
     def at(self, undos: Iterable[bytes]) -> View:
         """View the tree as it was before the blocks whose undos these are, newest first.
@@ -374,22 +355,23 @@ class StateTree:
         """
         oldest_first = list(undos)[::-1]
         top = self._top.copy()
-        before: dict[int, tuple[int, int, bytes]] = {}
+        before: dict[int, tuple[int, bytes]] = {}
         for undo in oldest_first:
             for index, kind, node in _SHARD_BEFORE.iter_unpack(undo[2 : _rows_offset(undo)]):
-                if index not in before:
-                    before[index] = (top.first + index, kind, node)
+                if top.first + index not in before:
+                    before[top.first + index] = (kind, node)
             if len(before) == top.first:
                 break
-        top.settle([before[index] for index in sorted(before)])
+        for i, following in pairwise([*sorted(before), 0]):
+            top.climb(i, *before[i], following)
         restored: dict[int, _Shard] = {}
 
         def shard(index: int) -> _Shard:
-            if index not in before:
+            if top.first + index not in before:
                 return self._shards[index]
             if index not in restored:
                 old = self._restore(index, oldest_first)
-                if (top.first + index, *old.heap.root) != before[index]:
+                if old.heap.root != before[top.first + index]:
                     raise ValueError(f"the undo of shard {index} does not lead back to its hash")
                 restored[index] = old
             return restored[index]
@@ -399,14 +381,12 @@ class StateTree:
     def _restore(self, index: int, oldest_first: list[bytes]) -> _Shard:
         """Rebuild a shard as it was before the first of these undos."""
         depth = self._top.depth
-        rows = b"".join(self._shards[index].buckets)
+        rows = self._shards[index].rows()
         leaves = {rows[at : at + 32]: rows[at + 32 : at + ROW] for at in range(0, len(rows), ROW)}
         for undo in reversed(oldest_first):
             offsets = range(_rows_offset(undo), len(undo), ROW)
-            start = bisect_left(offsets, index, key=lambda at, undo=undo: _prefix(undo[at : at + 4], depth))
-            for at in offsets[start:]:
-                key_hash = undo[at : at + 32]
-                if _prefix(key_hash, depth) != index:
+            for at in offsets[bisect_left(offsets, index, key=partial(_index_at, undo, depth)) :]:
+                if _index_at(undo, depth, at) != index:
                     break
-                leaves[key_hash] = undo[at + 32 : at + ROW]
+                leaves[undo[at : at + 32]] = undo[at + 32 : at + ROW]
         return _Shard(depth, b"".join(k + leaves[k] for k in sorted(leaves) if leaves[k] != EMPTY))

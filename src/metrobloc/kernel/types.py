@@ -1,8 +1,8 @@
 """The vocabulary of declarations: the three bases of every app's nouns and the field types with their limits.
 
 A field type carries its limits (checked when bytes are decoded) and, for text, what kind of text it is: `Public`
-(anyone may read it for ever), a `Commitment` (salted hash), or an identifier. Bare `str`, `int`, `float` and `bytes` are
-refused at registration (`kernel/module.py`): a limit nobody wrote is a limit nobody enforces.
+(anyone may read it for ever), a `Commitment` (salted hash), or an identifier. Bare `str`, `int`, `float` and `bytes`
+are refused at registration (`kernel/module.py`): a limit nobody wrote is a limit nobody enforces.
 """
 
 from typing import Annotated, Self, dataclass_transform
@@ -18,12 +18,15 @@ END = r"(?![\s\S])"
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Noun(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the three bases share."""
+
+
+class Message(Noun):
     """What a person signs: one call's arguments."""
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Record(Noun):
     """What the ledger remembers under a key."""
 
     def but(self, **changes: object) -> Self:
@@ -31,49 +34,40 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         return msgspec.structs.replace(self, **changes)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class Event(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Event(Noun):
     """What a receipt tells the world: something that has happened."""
 
 
-def _text(kind: str, **limits: int | str) -> Meta:
-    return Meta(extra={"text": kind}, **limits)  # type: ignore[arg-type]  # the limits are Meta's own keywords
+def _text(kind: str, pattern: str, longest: int, shortest: int = 0) -> Meta:
+    return Meta(extra={"text": kind}, pattern=f"{pattern}{END}", min_length=shortest, max_length=longest)
 
 
-Id = Annotated[str, _text("id", pattern=f"^[a-z2-7]{{26}}{END}", min_length=26, max_length=26)]
+Id = Annotated[str, _text("id", "^[a-z2-7]{26}", 26, 26)]
 """A record's identifier: 26 characters of lowercase base32."""
 
-AccountId = Annotated[str, _text("account", pattern=f"^[a-z2-7]{{26}}{END}", min_length=26, max_length=26)]
+AccountId = Annotated[str, _text("account", "^[a-z2-7]{26}", 26, 26)]
 """An account's identifier, derived from its first key."""
 
-Key = Annotated[str, _text("key", pattern=f"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{{44}}{END}", max_length=56)]
+Key = Annotated[str, _text("key", "^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}", 56, 56)]
 """An Ed25519 public key as did:key. A key named in a message must sign the transaction too."""
 
-Slug = Annotated[str, _text("slug", pattern=f"^[a-z][a-z0-9_]{{0,31}}{END}", max_length=32)]
+Slug = Annotated[str, _text("slug", "^[a-z][a-z0-9_]{0,31}", 32)]
 """A short name chosen by an institution: an asset, a role."""
 
-Holder = Annotated[str, _text("holder", pattern=f"^[a-z][a-z0-9_.-]{{0,79}}{END}|^[a-z2-7]{{26}}{END}", max_length=80)]
+Holder = Annotated[str, _text("holder", "^(?:[a-z][a-z0-9_.-]{0,79}|[a-z2-7]{26})", 80)]
 """Who holds a balance: an account, or a module's own pot (`module.pot`)."""
 
-Public = Annotated[
-    str,
-    _text(
-        "public",
-        # No control characters, and no invisible reordering: what is signed is what is shown.
-        pattern=f"^[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+{END}",
-        min_length=1,
-        max_length=200,
-    ),
-]
+# No control characters, and no invisible reordering: what is signed is what is shown.
+Public = Annotated[str, _text("public", r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", 200, 1)]
 """One line of text that anybody may read for ever. Never a person's name, number or illness."""
 
-Commitment = Annotated[str, _text("commitment", pattern=f"^[0-9a-f]{{64}}{END}", min_length=64, max_length=64)]
+Commitment = Annotated[str, _text("commitment", "^[0-9a-f]{64}", 64, 64)]
 """SHA-256 of a 32-byte salt and a document: it binds its author and tells nobody else anything."""
 
-Digest = Annotated[str, _text("digest", pattern=f"^[0-9a-f]{{64}}{END}", min_length=64, max_length=64)]
+Digest = Annotated[str, _text("digest", "^[0-9a-f]{64}", 64, 64)]
 """A SHA-256 in lowercase hex."""
 
-Code = Annotated[str, _text("code", pattern=f"^[a-z][a-z0-9_.]{{0,79}}{END}", max_length=80)]
+Code = Annotated[str, _text("code", "^[a-z][a-z0-9_.]{0,79}", 80)]
 """A stable code: `ok`, or `module.refusal`."""
 
 Amount = Annotated[int, Meta(ge=1, le=INT_MAX)]

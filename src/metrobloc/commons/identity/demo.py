@@ -1,4 +1,4 @@
-"""A playground's genesis and its public role keys: anybody may act as its bank or hospital, and no other chain has them."""
+"""A playground's genesis and its public role keys: anybody may act as its bank or hospital; no other chain has them."""
 
 from collections.abc import Iterable
 

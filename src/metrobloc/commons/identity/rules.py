@@ -25,7 +25,8 @@ app = Module(
     "identity",
     {
         "no_quota": "Only an account with a quota of its own can sponsor others; ask an institution to do it.",
-        "office_stays": "The city office cannot give away or lose its own role; that takes a new genesis.",
+        "office_stays": "The city office changes neither its own standing nor who is the office; genesis says that.",
+        "in_the_past": "The end of the role must lie ahead of the block's time.",
     },
 )
 institutions = app.table("institutions", Institution, str)
@@ -46,10 +47,12 @@ def register(ctx: Ctx, msg: Register) -> None:
 @app.tx(allow=role(OFFICE))
 def accredit(ctx: Ctx, msg: Accredit) -> None:
     """Name an institution and give it a role and a quota for itself and those it sponsors."""
-    app.require(msg.role != OFFICE, "office_stays")
+    app.require(msg.role != OFFICE and msg.account != ctx.actor, "office_stays")
+    app.require(msg.until_ms == 0 or msg.until_ms > ctx.time_ms, "in_the_past")
     accounts.grant(ctx, msg.account, msg.role, msg.until_ms)
     accounts.set_quota(ctx, msg.account, msg.quota_per_hour)
-    ctx[institutions][msg.account] = Institution(msg.name, ctx.time_ms)
+    known = ctx[institutions].get(msg.account)
+    ctx[institutions][msg.account] = Institution(msg.name, ctx.time_ms if known is None else known.since_ms)
     ctx.emit(Accredited(msg.account, msg.role))
 
 

@@ -39,12 +39,13 @@ app = Module(
         "to_self": "Source and target are the same account.",
         "in_the_past": "The time must lie ahead of the block's time.",
         "not_source": "Only the account that set the money aside may release it.",
+        "too_late": "The time of the hold has run out; its money goes back.",
         "not_party": "Only the account that set the money aside or one of those it is for may end the hold.",
     },
 )
-assets = app.table("assets", Asset, str)
+assets = app.table("assets", Asset, str, "unknown", "taken")
 limits = app.table("limits", Limit, tuple[str, str])
-holds = app.table("holds", Held, str)
+holds = app.table("holds", Held, str, "unknown")
 balances = app.ledger("balances")
 
 
@@ -114,7 +115,7 @@ def hold(ctx: Ctx, msg: Hold) -> None:
         _require_account(ctx, leg.to)
         _pay(ctx, ctx.actor, hold_pot(made), leg.amount, leg.asset)
     deadline = ctx.at(msg.until_ms, return_hold, made)
-    ctx[holds].add(made, Held(ctx.actor, msg.legs, msg.until_ms, deadline))
+    ctx[holds][made] = Held(ctx.actor, msg.legs, msg.until_ms, deadline)  # new, because its deadline is
     ctx.emit(HoldMade(made))
 
 
@@ -123,6 +124,7 @@ def release(ctx: Ctx, msg: Release) -> None:
     """Pay out a hold to those it is for: all legs at once."""
     held = ctx[holds][msg.hold]
     app.require(held.source == ctx.actor, "not_source")
+    app.require(ctx.time_ms < held.until_ms, "too_late")
     for leg in held.legs:
         ctx[balances].move(hold_pot(msg.hold), leg.to, leg.amount, leg.asset)
         ctx.emit(Moved(leg.asset, hold_pot(msg.hold), leg.to, leg.amount))
@@ -170,7 +172,7 @@ def hold_pot(hold_id: str) -> str:
     return f"money.hold.{hold_id}"
 
 
-def _pay(ctx: Ctx, source: str, target: str, amount: int, asset: str) -> None:  # noqa: PLR0913
+def _pay(ctx: Ctx, source: str, target: str, amount: int, asset: str) -> None:
     """Move, and look up the source's limit only when its money alone does not suffice."""
     floor = 0
     if ctx[balances].of(source, asset) < amount:
@@ -202,7 +204,7 @@ def _require_account(ctx: Ctx, account: str) -> None:
 
 @app.invariant
 def every_book_sums_to_zero(view: View) -> bool:
-    """What some hold, others owe."""
+    """See that what some hold, others owe."""
     sums: dict[str, int] = {}
     for key, balance in view[balances].items():
         book = key.partition("/")[0]

@@ -1,8 +1,4 @@
-"""The operator's key: a file only its owner may read; a change of it is signed by the old key and by the new one.
-
-The key signs checkpoints and promises, never transactions. After a change, a trust file that names an old key still
-leads to the new one through the succession notes, which every proof file carries.
-"""
+"""Keys in files that only their owner may read: the operator's, and those of people who use the command line."""
 
 import os
 import secrets

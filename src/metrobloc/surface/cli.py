@@ -1,0 +1,95 @@
+"""What every command shares: where the ledger is, how results are shown, and how failures end.
+
+Exit codes: 0 done; 1 refused by a rule, invalid, or unsound; 2 wrong usage; 3 not taken (void, malformed, signer not
+trusted, not found); 4 no node, or a machine that cannot go on.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from metrobloc.engine.audit import Modules
+from metrobloc.kernel.codec import Malformed
+from metrobloc.kernel.errors import MachineFault
+from metrobloc.surface.keys import KeyProblem, KeyRing
+from metrobloc.surface.ledger import NoNode, NotFound
+
+DONE, REFUSED, USAGE, NOT_TAKEN, NO_NODE = range(5)
+NODE = "http://127.0.0.1:8460"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def home() -> Path:
+    """Return the user's folder: keys and, unless --data says otherwise, the city's data."""
+    return Path(os.environ.get("METROBLOC_HOME") or Path.home() / ".metrobloc")
+
+
+class Setting:
+    """What the wiring gives to the commands."""
+
+    def __init__(self, modules: Modules) -> None:
+        """Bind the modules; keys are found when they are asked for."""
+        self.load_modules = modules
+
+    @property
+    def modules(self) -> Mapping[str, Any]:
+        """Return the modules by name."""
+        return self.load_modules()
+
+    @property
+    def keys(self) -> KeyRing:
+        """Return the user's keys."""
+        return KeyRing(home() / "keys")
+
+
+class Group(click.Group):
+    """The root command: failures end in one sentence and a code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # as click declares it
+        """Run, and turn what went wrong into a sentence on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (NotFound, Malformed) as error:
+            fail(getattr(error, "sentence", str(error)), NOT_TAKEN)
+        except KeyProblem as error:
+            fail(str(error), USAGE)
+        except (NoNode, MachineFault) as error:
+            fail(str(error), NO_NODE)
+        except OSError as error:
+            fail(f"The machine did not let it happen: {error}.", NO_NODE)
+
+
+def fail(sentence: str, code: int) -> None:
+    """Say why on stderr and end with a code."""
+    click.echo(sentence, err=True)
+    raise click.exceptions.Exit(code)
+
+
+def with_ledger(command: F) -> F:
+    """Add the options that name a ledger."""
+    command = click.option(
+        "--data", type=click.Path(path_type=Path), help="Use this data folder, with no node running on it."
+    )(command)
+    return click.option("--node", default=NODE, show_default=True, help="Use the running node at this URL.")(command)
+
+
+with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def show_json(value: object) -> None:
+    """Print a value as one line of JSON."""
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet; KeyProblem-like usage failure when it is."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        fail(f"There is a file {path} already; choose another name.", USAGE)

@@ -1,0 +1,213 @@
+"""The door: transactions in, proofs and records out, over HTTP.
+
+`POST /v1/tx` (one envelope) and `/v1/txs` (one envelope a line) answer when what was sent is durable or turned away;
+`GET` routes read committed state. Every failure is `{"code", "sentence"}`; nothing of the machine's inside is shown.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.exceptions import HTTPException
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from metrobloc.engine import proofs
+from metrobloc.engine.sealer import Busy, Sealer
+from metrobloc.engine.solo import Solo
+from metrobloc.kernel.envelope import ENVELOPE_BYTES_MAX
+from metrobloc.kernel.errors import MachineFault
+
+BODY_BYTES_MAX = 8 << 20
+LINES_MAX = 5_000
+PAGE_MAX = 500
+JSON = "application/json"
+LINES = "application/x-ndjson"
+
+Height = Annotated[int | None, Parameter(ge=0, required=False)]
+Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX)]
+HexId = Annotated[str, Parameter(pattern=r"^[0-9a-f]{64}$")]
+Plain = Request[Any, Any, Any]
+
+_encode = msgspec.json.Encoder().encode
+log = logging.getLogger("metrobloc")
+
+
+def build(sealer: Sealer) -> Litestar:
+    """Return the application over a node's sealer."""
+    node = sealer.node
+
+    @post("/v1/tx", status_code=200, request_max_body_size=ENVELOPE_BYTES_MAX + 1024)
+    async def send_one(request: Plain, promise: bool = False) -> Response[bytes]:  # noqa: FBT001, FBT002  # a query parameter
+        """Take one transaction; with `?promise=true` answer at once with a signed promise."""
+        raw = await request.body()
+        answer = await sealer.promise(raw) if promise else (await sealer.submit([raw]))[0]
+        status = {"malformed": 400, "void": 409, "accepted": 202, "committed": 200}[answer.status]
+        body = msgspec.to_builtins(answer)
+        if answer.status == "committed":
+            body["receipt"] = msgspec.Raw(node.store.receipts(answer.height)[answer.index])
+        return Response(_encode(body), media_type=JSON, status_code=status)
+
+    @post("/v1/txs", status_code=200, request_max_body_size=BODY_BYTES_MAX)
+    async def send_many(request: Plain, at: Height = None) -> Response[bytes]:
+        """Take a transaction a line; the answers come a line each, in the same order.
+
+        On a demo chain `?at=` plays them at a block time in the past, as stories and replays do.
+        """
+        raws = [line for line in (await request.body()).split(b"\n") if line]
+        if len(raws) > LINES_MAX:
+            raise HTTPException(status_code=413, detail=f"At most {LINES_MAX} transactions at once.")
+        answers = await (sealer.submit(raws) if at is None else sealer.play(raws, at))
+        return Response(b"".join([_encode(answer) + b"\n" for answer in answers]), media_type=LINES)
+
+    @get("/v1/status")
+    async def status() -> Response[bytes]:
+        """Tell how the chain stands."""
+        return _json(describe(node))
+
+    @get("/v1/genesis")
+    async def genesis() -> Response[bytes]:
+        """Return the genesis as it was hashed."""
+        return Response(node.store.meta("genesis") or b"", media_type=JSON)
+
+    @get("/v1/checkpoint")
+    async def checkpoint() -> Response[bytes]:
+        """Return the newest signed checkpoint (C2SP signed note)."""
+        return Response(node.checkpoint(), media_type="text/plain; charset=utf-8")
+
+    @get("/v1/trust")
+    async def trust() -> Response[bytes]:
+        """Return a trust file for the operator's present key; check it with the operator by another way."""
+        return Response(node.trust(), media_type=JSON)
+
+    @get("/v1/receipts/{tx:str}")
+    async def receipt(tx: HexId) -> Response[bytes]:
+        """Return the receipt of a transaction."""
+        place = node.store.find(bytes.fromhex(tx))
+        if place is None:
+            raise HTTPException(status_code=404, detail="No block has this transaction; check its id or send it again.")
+        return Response(node.store.receipts(place[0])[place[1]], media_type=JSON)
+
+    @get("/v1/proofs/receipts/{tx:str}")
+    async def receipt_proof(tx: HexId) -> Response[bytes]:
+        """Return a proof file of a receipt."""
+        return _provable(lambda: proofs.prove_receipt(node, bytes.fromhex(tx)))
+
+    @get("/v1/proofs/records/{key:path}")
+    async def record_proof(key: str, height: Height = None) -> Response[bytes]:
+        """Return a proof file of a record, or of its absence, at one of the last 128 heights."""
+        return _provable(lambda: proofs.prove_record(node, key.removeprefix("/"), height))
+
+    @get("/v1/records/{key:path}")
+    async def record(key: str) -> Response[bytes]:
+        """Return the record under a state key."""
+        return _json(read_record(node, key.removeprefix("/")))
+
+    @get("/v1/tables/{module:str}/{table:str}")
+    async def rows(module: str, table: str, after: str = "", limit: Limit = 50) -> Response[bytes]:
+        """Return a page of a table in key order; `next` continues it."""
+        return _json(read_table(node, f"{module}/{table}/", after, limit))
+
+    @get("/v1/blocks")
+    async def blocks() -> Stream:
+        """Return the whole chain as JSON lines, as `metrobloc export blocks` writes it."""
+        return Stream(_lines(node), media_type=LINES)
+
+    return Litestar(
+        [
+            send_one,
+            send_many,
+            status,
+            genesis,
+            checkpoint,
+            trust,
+            receipt,
+            receipt_proof,
+            record_proof,
+            record,
+            rows,
+            blocks,
+        ],
+        exception_handlers={
+            HTTPException: _say,
+            Busy: _say_busy,
+            MachineFault: _say_stopping,
+            Exception: _say_internal,
+        },
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def describe(node: Solo) -> dict[str, object]:
+    """Return how the chain stands: height, time, root, log, operator."""
+    machine = node.machine
+    return {
+        "chain": node.chain,
+        "height": machine.height,
+        "time_ms": machine.time_ms,
+        "state_root": machine.state_root,
+        "log_size": machine.log.size,
+        "records": len(machine.tree),
+        "operator": node.key.key_id,
+        "modules": [module.name for module in machine.rules.modules],
+    }
+
+
+def read_record(node: Solo, key: str) -> dict[str, object]:
+    """Return `{"height","items":[{"key","value"}],"next"}` with the record, or with no item."""
+    raw = node.store.get(key.encode())
+    items = [] if raw is None else [{"key": key, "value": msgspec.Raw(raw)}]
+    return {"height": node.machine.height, "items": items, "next": None}
+
+
+def read_table(node: Solo, prefix: str, after: str, limit: int) -> dict[str, object]:
+    """Return `{"height","items":[{"key","value"}],"next"}` with a page of records; keys without the prefix."""
+    rows = node.store.scan(prefix.encode(), (prefix + after).encode() if after else None, limit)
+    items = [{"key": path.decode()[len(prefix) :], "value": msgspec.Raw(raw)} for path, raw in rows]
+    following = items[-1]["key"] if len(items) == limit else None
+    return {"height": node.machine.height, "items": items, "next": following}
+
+
+def _lines(node: Solo) -> Iterator[bytes]:
+    return (line + b"\n" for line in node.export())
+
+
+def _json(value: object) -> Response[bytes]:
+    return Response(_encode(value), media_type=JSON)
+
+
+def _provable(make: Callable[[], bytes]) -> Response[bytes]:
+    try:
+        return Response(make(), media_type=JSON)
+    except proofs.NotProvable as missing:
+        raise HTTPException(status_code=404, detail=str(missing)) from missing
+    except UnicodeEncodeError as error:
+        raise HTTPException(status_code=400, detail="A state key is ASCII text; check it.") from error
+
+
+def _say(_: Plain, error: HTTPException) -> Response[bytes]:
+    codes = {400: "bad_request", 404: "not_found", 405: "bad_method", 413: "too_large"}
+    code = codes.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
+    return _failure(error.status_code, code, error.detail)
+
+
+def _say_busy(_: Plain, error: Busy) -> Response[bytes]:
+    return _failure(503, "busy", str(error))
+
+
+def _say_stopping(_: Plain, error: MachineFault) -> Response[bytes]:
+    return _failure(503, "stopping", str(error))
+
+
+def _say_internal(request: Plain, error: Exception) -> Response[bytes]:
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return _failure(500, "internal", "The node has a fault; its operator finds it in the node's output.")
+
+
+def _failure(status: int, code: str, sentence: str) -> Response[bytes]:
+    answer = _encode({"code": code, "sentence": sentence})
+    return Response(answer, media_type=JSON, status_code=status)

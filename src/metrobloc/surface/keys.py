@@ -1,0 +1,63 @@
+"""The user's keys by name, in files of her own; on a playground also the roles' public keys."""
+
+import re
+from pathlib import Path
+
+from metrobloc.commons.identity.demo import ROLES, demo_key
+from metrobloc.engine import keyfile
+from metrobloc.kernel import crypto
+from metrobloc.kernel.genesis import is_demo
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+SUFFIX = ".key"
+
+
+class KeyProblem(Exception):
+    """A key that a command needs is not there, or its name is taken; the message says what to do."""
+
+
+class KeyRing:
+    """A folder of keys, one file each, readable by its owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder; it is made when the first key is."""
+        self.folder = folder
+
+    def new(self, name: str) -> crypto.SigningKey:
+        """Make a key under a name that is free."""
+        path = self._path(name)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = keyfile.new_key()
+        try:
+            keyfile.write_key(path, key)
+        except FileExistsError as error:
+            raise KeyProblem(f"There is a key named {name} already; choose another name.") from error
+        return key
+
+    def add(self, name: str, key: crypto.SigningKey) -> None:
+        """Keep one more key under a name, beside the older ones: which is in force, the ledger says."""
+        number = 2
+        while (path := self.folder / f"{name}.{number}{SUFFIX}").exists():
+            number += 1
+        keyfile.write_key(path, key)
+
+    def names(self) -> list[str]:
+        """Return the names of the keys, in order."""
+        return sorted({path.name.partition(".")[0] for path in self.folder.glob(f"*{SUFFIX}")})
+
+    def find(self, name: str, chain: str = "") -> list[crypto.SigningKey]:
+        """Return the keys of a name, newest first; on a demo chain a role's public key when there is none."""
+        path = self._path(name)
+        if path.exists():
+            later = sorted(self.folder.glob(f"{name}.*{SUFFIX}"), key=lambda p: int(p.name.split(".")[1]), reverse=True)
+            return [keyfile.read_key(found) for found in (*later, path)]
+        public = demo_key(name) if is_demo(chain) else None
+        if public is None:
+            roles = f", or act as one of {', '.join(ROLES)}" if is_demo(chain) else ""
+            raise KeyProblem(f"There is no key named {name}; make it with `metrobloc key new {name}`{roles}.")
+        return [public]
+
+    def _path(self, name: str) -> Path:
+        if NAME.fullmatch(name) is None:
+            raise KeyProblem(f"{name!r} is no name for a key: lowercase letters, digits, - and _.")
+        return self.folder / f"{name}{SUFFIX}"

@@ -1,0 +1,206 @@
+"""The reading commands: show, receipt, trust, verify, and the user's keys."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from metrobloc import verify as verifier
+from metrobloc.engine import keyfile
+from metrobloc.kernel import accounts, codec, system
+from metrobloc.kernel.machine import make_rules
+from metrobloc.surface import actions, cli
+from metrobloc.surface.cli import Setting, fail, show_json, with_json, with_ledger, write_new
+from metrobloc.surface.ledger import Ledger, NotFound, opened
+
+Proof = click.Path(path_type=Path, dir_okay=False)
+
+
+def add(root: click.Group, setting: Setting) -> None:
+    """Add the reading commands to the root."""
+    for command in (_show(setting), _receipt(setting), _trust(setting), _verify(), _status(setting), _keys(setting)):
+        root.add_command(command)
+
+
+def _show(setting: Setting) -> click.Command:
+    @click.command("show")
+    @click.argument("table")
+    @click.argument("key", required=False)
+    @click.option("--proof", type=Proof, help="Write a proof file of the record, or of its absence.")
+    @click.option("--height", type=int, help="Prove the record as it was at this height (the last 128).")
+    @click.option("--after", default="", help="Continue a page behind this key.")
+    @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="Rows a page.")
+    @with_ledger
+    @with_json
+    def show(  # noqa: PLR0913
+        table: str,
+        key: str | None,
+        proof: Path | None,
+        height: int | None,
+        after: str,
+        limit: int,
+        data: Path | None,
+        node: str,
+        as_json: bool,  # noqa: FBT001
+    ) -> None:
+        """Show a TABLE (as APP/TABLE), or the record under one KEY, with a proof for whoever doubts it."""
+        with opened(data, node, setting.modules) as ledger:
+            _check_table(setting, table)
+            if key is None:
+                if proof or height is not None:
+                    fail("A proof is of one record: name its key too.", cli.USAGE)
+                _print_page(ledger.table(f"{table}/", after, limit), as_json=as_json)
+                return
+            path = f"{table}/{_resolve(setting, ledger, key)}"
+            if proof is not None:
+                write_new(proof, ledger.prove_record(path, height))
+            page = ledger.record(path)
+            if not page["items"] and proof is None:
+                raise NotFound(f"There is no record {path}; --proof FILE proves its absence.")
+            _print_page(page, as_json=as_json)
+
+    return show
+
+
+def _check_table(setting: Setting, table: str) -> None:
+    module, _, name = table.partition("/")
+    tables = {n: sorted(m.tables) for n, m in setting.modules.items()} | {"kernel": [t.name for t in system.TABLES]}
+    if name not in tables.get(module, {}):
+        known = ", ".join(f"{m}/{n}" for m, names in tables.items() for n in names)
+        fail(f"There is no table {table}. There are: {known}.", cli.USAGE)
+
+
+def _resolve(setting: Setting, ledger: Ledger, key: str) -> str:
+    """Return a key in which names of the user's keys (as `@name`) stand for their accounts."""
+    chain = str(ledger.status()["chain"]) if "@" in key else ""
+    return "/".join(
+        actions.find_actor(ledger, setting.keys, part[1:], chain)[0] if part.startswith("@") else part
+        for part in key.split("/")
+    )
+
+
+def _print_page(page: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(page)
+        return
+    for item in page["items"]:
+        click.echo(item["key"])
+        for name, value in item["value"].items():
+            click.echo(f"  {name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+    click.echo(
+        f"At height {page['height']}" + (f"; continue with --after {page['next']}" if page["next"] else "") + "."
+    )
+
+
+def _receipt(setting: Setting) -> click.Command:
+    @click.command("receipt")
+    @click.argument("tx")
+    @click.option("--proof", type=Proof, help="Write a proof file of the receipt.")
+    @with_ledger
+    @with_json
+    def receipt(tx: str, proof: Path | None, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+        """Show what became of a transaction (TX, 64 hex digits)."""
+        if len(tx) != 64 or not set(tx) <= set("0123456789abcdef"):
+            fail(f"{tx!r} is no transaction id: 64 hex digits.", cli.USAGE)
+        with opened(data, node, setting.modules) as ledger:
+            raw = ledger.receipt(tx)
+            if proof is not None:
+                write_new(proof, ledger.prove_receipt(tx))
+        if as_json:
+            click.echo(raw.decode())
+            return
+        for name, value in msgspec.json.decode(raw, type=dict[str, Any]).items():
+            click.echo(f"{name}: {value if isinstance(value, str | int) else msgspec.json.encode(value).decode()}")
+
+    return receipt
+
+
+def _trust(setting: Setting) -> click.Command:
+    @click.command("trust")
+    @click.option("--out", type=Proof, help="Write it to a file instead of printing it.")
+    @with_ledger
+    def trust(out: Path | None, data: Path | None, node: str) -> None:
+        """Write down whom you trust: this chain and its operator's key, which you compare with the operator in person."""
+        with opened(data, node, setting.modules) as ledger:
+            made = ledger.trust()
+        if out is None:
+            click.echo(made.decode(), nl=False)
+        else:
+            write_new(out, made)
+
+    return trust
+
+
+def _verify() -> click.Command:
+    @click.command("verify", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def verify(arguments: tuple[str, ...]) -> None:
+        """Check a proof file offline (FILE --trust TRUSTFILE); the same program as verify.py."""
+        raise click.exceptions.Exit(verifier.main(list(arguments)))
+
+    return verify
+
+
+def _status(setting: Setting) -> click.Command:
+    @click.command("status")
+    @with_ledger
+    @with_json
+    def status(data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+        """Tell how the chain stands."""
+        with opened(data, node, setting.modules) as ledger:
+            found = ledger.status()
+        if as_json:
+            show_json(found)
+        else:
+            for name, value in found.items():
+                click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+    return status
+
+
+def _keys(setting: Setting) -> click.Group:
+    @click.group("key")
+    def group() -> None:
+        """Make, list and change your keys; they stay in files that only you can read."""
+
+    @group.command("new")
+    @click.argument("name")
+    @with_json
+    def new(name: str, as_json: bool) -> None:  # noqa: FBT001
+        """Make a key called NAME; its account is opened by `metrobloc identity register`."""
+        made = setting.keys.new(name)
+        _print_key(name, made.key_id, as_json=as_json)
+
+    @group.command("list")
+    @with_json
+    def list_keys(as_json: bool) -> None:  # noqa: FBT001
+        """List your keys and the accounts they open."""
+        for name in setting.keys.names():
+            for key in setting.keys.find(name):
+                _print_key(name, key.key_id, as_json=as_json)
+
+    @group.command("rotate")
+    @click.argument("name")
+    @with_ledger
+    @with_json
+    def rotate(name: str, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+        """Replace the key called NAME by a new one, which holds after the ledger's delay; both stay in your files."""
+        with opened(data, node, setting.modules) as ledger:
+            rules = make_rules(ledger.genesis(), setting.modules)
+            account, old = actions.find_actor(ledger, setting.keys, name, rules.chain)
+            made = keyfile.new_key()
+            call = (account, "identity.rotate", codec.encode({"key": made.key_id}))
+            raw = actions.sign(rules, ledger.time_ms() + actions.EXPIRY_MS, [call], [old, made])
+            setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
+            actions.show(ledger.submit([raw])[0], ledger, setting.modules["identity"], as_json=as_json)
+
+    return group
+
+
+def _print_key(name: str, key_id: str, *, as_json: bool) -> None:
+    account = accounts.account_id(key_id)
+    if as_json:
+        show_json({"name": name, "key": key_id, "account": account})
+    else:
+        click.echo(f"{name}\n  key {key_id}\n  account {account}")

@@ -1,0 +1,252 @@
+"""The commands that run a chain: up, story, replay, export, audit, backup, restore, and the operator's key."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from metrobloc.commons.identity.demo import demo_genesis
+from metrobloc.commons.stage import Stage
+from metrobloc.engine.audit import Report, audit_export, audit_store
+from metrobloc.engine.sealer import clock_ms
+from metrobloc.engine.solo import Solo
+from metrobloc.engine.store import Store
+from metrobloc.engine.verifier import check_all
+from metrobloc.kernel.block import Outcome
+from metrobloc.kernel.errors import MachineFault
+from metrobloc.surface import cli
+from metrobloc.surface.cli import Setting, fail, home, show_json, with_json, with_ledger
+from metrobloc.surface.ledger import opened
+from metrobloc.surface.serve import serve
+
+Story = Callable[[Stage], None]
+Folder = click.Path(path_type=Path, file_okay=False)
+DAY_MS = 86_400_000
+
+
+def add(root: click.Group, setting: Setting, stories: Mapping[str, Story]) -> None:
+    """Add the running commands to the root."""
+    for command in (
+        _up(setting, stories),
+        _story(setting, stories),
+        _export(setting),
+        _audit(setting),
+        _backup(setting),
+        _restore(setting),
+        _operator(setting),
+    ):
+        root.add_command(command)
+
+
+def found_demo(folder: Path, setting: Setting, start_ms: int) -> Solo:
+    """Found a playground whose block time begins at `start_ms`."""
+    return Solo.create(folder, demo_genesis(start_ms, setting.modules), setting.modules)
+
+
+def play(node: Solo, story: Story, say: Callable[[str], None]) -> None:
+    """Play a story on a node, from its chain's time on."""
+
+    def execute(raws: Sequence[bytes], time_ms: int) -> list[Outcome]:
+        for verdict in check_all(node.machine.rules, raws):
+            if isinstance(verdict, tuple):
+                raise MachineFault(f"The story signed something malformed: {verdict[1]}")
+        return node.execute(raws, time_ms)
+
+    story(Stage(node.machine.rules, execute, node.machine.time_ms, say))
+
+
+@contextmanager
+def progress(what: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while work is done; yields a function that takes the work done since its last call."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
+    @click.command("up")
+    @click.option("--data", type=Folder, help="The data folder [default: the folder `city` in METROBLOC_HOME].")
+    @click.option("--port", type=click.IntRange(0, 65535), default=8460, show_default=True, help="0 picks a free one.")
+    @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+    @click.option("--genesis", type=click.File("rb"), help="Found a chain of your own from this file.")
+    @click.option("--trust-clock", is_flag=True, help="Go on although the clock is far ahead of the last block.")
+    def up(data: Path | None, port: int, host: str, genesis: Any, trust_clock: bool) -> None:  # noqa: ANN401, FBT001
+        """Run a node: the ledger, and its door for transactions and proofs. The first run plays the stories."""
+        folder = data or home() / "city"
+        if genesis is not None:
+            Solo.create(folder, genesis.read().strip(), setting.modules).close()
+            click.echo(f"Founded a chain in {folder}.")
+        elif not (folder / "store").exists():
+            click.echo(f"Founding a demonstration city in {folder}.")
+            node = found_demo(folder, setting, clock_ms() - 3 * DAY_MS)
+            try:
+                for name, story in stories.items():
+                    click.echo(f"The story of {name}:")
+                    play(node, story, lambda line: click.echo(f"  {line}"))
+            finally:
+                node.close()
+
+        def ready(node: Solo, open_port: int) -> None:
+            click.echo(f"{node.chain}, height {node.machine.height}, serves at http://{host}:{open_port}/v1/status")
+            click.echo("Stop it with Ctrl-C.")
+
+        serve(folder, setting.load_modules, host, port, ready, trust_clock=trust_clock)
+
+    return up
+
+
+def _story(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
+    @click.command("story")
+    @click.argument("app", type=click.Choice(sorted(stories)))
+    @click.option("--data", type=Folder, help="Found the story's chain here and keep it [default: a passing one].")
+    @with_json
+    def story(app: str, data: Path | None, as_json: bool) -> None:  # noqa: FBT001
+        """Play an application's scripted day on a chain of its own, through real signed transactions."""
+        folder = data or Path(tempfile.mkdtemp(prefix="metrobloc-story-"))
+        try:
+            node = found_demo(folder, setting, clock_ms() - 3 * DAY_MS)
+            try:
+                play(node, stories[app], lambda line: click.echo(line, err=as_json))
+                ending = {"chain": node.chain, "height": node.machine.height, "state_root": node.machine.state_root}
+            finally:
+                node.close()
+        finally:
+            if data is None:
+                shutil.rmtree(folder)
+        if as_json:
+            show_json(ending)
+        else:
+            click.echo(f"The story ends at height {ending['height']} with the state root {ending['state_root']}.")
+
+    return story
+
+
+def _export(setting: Setting) -> click.Group:
+    @click.group("export")
+    def export() -> None:
+        """Write what auditors and other systems read."""
+
+    @export.command("blocks")
+    @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+    @with_ledger
+    def blocks(file: Path, data: Path | None, node: str) -> None:
+        """Write the whole chain to FILE as JSON lines, for `metrobloc audit --from FILE`."""
+        if file.exists():
+            fail(f"There is a file {file} already; choose another name.", cli.USAGE)
+        with opened(data, node, setting.modules) as ledger:
+            total = int(ledger.status()["height"]) + 2
+            with file.open("xb") as out, progress("blocks", total) as done:
+                for line in ledger.lines():
+                    out.write(line + b"\n")
+                    done(1)
+        click.echo(f"{total - 2} blocks are in {file}.")
+
+    return export
+
+
+def _audit(setting: Setting) -> click.Command:
+    @click.command("audit")
+    @click.option("--data", type=Folder, help="Audit this data folder, row by row; no node may be running on it.")
+    @click.option("--from", "source", help="Audit an export: a FILE, or the URL of a running node.")
+    @click.option(
+        "--trust", type=click.File("rb"), help="Whose signature must stand under the log (`metrobloc trust`)."
+    )
+    @with_json
+    def audit(data: Path | None, source: str | None, trust: Any, as_json: bool) -> None:  # noqa: ANN401, FBT001
+        """Re-execute a chain from genesis, check every signature, root and row, and run every invariant."""
+        if (data is None) == (source is None):
+            fail("Name either --data DIR or --from FILE (or a node's URL).", cli.USAGE)
+        trusted = trust.read() if trust else None
+        with progress("transactions", None, quiet=as_json) as done:
+            if data is not None:
+                store = Store.open(data / "store")
+                try:
+                    report = audit_store(store, setting.load_modules, trusted, done)
+                finally:
+                    store.close()
+            elif source is not None and source.startswith(("http://", "https://")):
+                with opened(None, source, setting.modules) as ledger:
+                    report = audit_export(ledger.lines(), setting.load_modules, trusted, done)
+            else:
+                with Path(source or "").open("rb") as file:
+                    lines = (line.rstrip(b"\n") for line in file)
+                    report = audit_export(lines, setting.load_modules, trusted, done)
+        _tell(report, as_json=as_json, trust_given=trusted is not None)
+
+    return audit
+
+
+def _tell(report: Report, *, as_json: bool, trust_given: bool) -> None:
+    if as_json:
+        show_json(report)
+    else:
+        for problem in report.problems:
+            click.echo(problem, err=True)
+        click.echo(
+            f"{report.chain}: {report.transactions} transactions re-executed to height {report.height}, "
+            f"state root {report.state_root}."
+        )
+        if not report.problems:
+            signer = "whom you trust" if report.trusted else "compare this key with your trust file or the operator"
+            click.echo(f"Sound. The log is signed by {report.operator} ({signer}).")
+    if report.problems:
+        raise click.exceptions.Exit(cli.REFUSED)
+    if trust_given and not report.trusted:
+        fail("The signer is not one of those in the trust file.", cli.NOT_TAKEN)
+
+
+def _backup(setting: Setting) -> click.Command:
+    @click.command("backup")
+    @click.argument("target", type=click.Path(path_type=Path))
+    @click.option("--data", type=Folder, required=True, help="The data folder; no node may be running on it.")
+    def backup(target: Path, data: Path) -> None:
+        """Copy a data folder, with the operator's key, to TARGET, and check that the copy opens."""
+        node = Solo.open(data, setting.modules)
+        try:
+            node.backup(target)
+            click.echo(
+                f"Height {node.machine.height} of {node.chain} is in {target}; keep it secret, the key is in it."
+            )
+        finally:
+            node.close()
+
+    return backup
+
+
+def _restore(setting: Setting) -> click.Command:
+    @click.command("restore")
+    @click.argument("source", type=Folder)
+    @click.option("--data", type=click.Path(path_type=Path), required=True, help="The new data folder; must not exist.")
+    @click.option("--checkpoint", type=click.File("rb"), help="The newest checkpoint that anybody has of this chain.")
+    def restore(source: Path, data: Path, checkpoint: Any) -> None:  # noqa: ANN401
+        """Bring a backup back as a new data folder; refused when it ends before a checkpoint that was given out."""
+        newest = checkpoint.read() if checkpoint else None
+        height = Solo.restore(source, data, setting.modules, newest)
+        click.echo(f"Restored to height {height} in {data}. Check it with `metrobloc audit --data {data}`.")
+
+    return restore
+
+
+def _operator(setting: Setting) -> click.Group:
+    @click.group("operator")
+    def operator() -> None:
+        """Look after the key that signs the log."""
+
+    @operator.command("rotate")
+    @click.option("--data", type=Folder, required=True, help="The data folder; no node may be running on it.")
+    def rotate(data: Path) -> None:
+        """Replace the operator's key; proofs made from now on show that the old key agreed."""
+        node = Solo.open(data, setting.modules)
+        try:
+            click.echo(f"The operator's key is now {node.rotate_key(clock_ms())}.")
+        finally:
+            node.close()
+
+    return operator

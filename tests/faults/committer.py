@@ -1,0 +1,33 @@
+"""Commit numbered synthetic blocks and say after each one that it is acknowledged: the program that faults are put into.
+
+Arguments: the store's path, the seed, the height to end at. It makes the store when there is none, prints `ready`, waits
+for a line, and goes on from the store's head.
+"""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+from metrobloc.engine import rocks
+from metrobloc.engine.store import Store, StoreError
+from tests.faults.blocks import GENESIS, blocks, meta
+
+
+def main(path: Path, seed: int, last: int) -> None:
+    """Commit up to a height; on a fault of the store print its sentence and exit with 1."""
+    rocks.WRITE_BUFFER_BYTES = 1 << 18  # so that tables are written, and journals changed, every few blocks
+    try:
+        store = Store.open(path) if path.exists() else Store.create(path, GENESIS)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for block in islice(blocks(seed), store.head() + 1, last + 1):
+            store.commit(block, meta(block))
+            print("acknowledged", block.height, flush=True)
+    except StoreError as error:
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(1)
+    store.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
