@@ -36,7 +36,13 @@ class City:
     """A state of some records, a log of some receipts, one header that binds both, and leaves that came later."""
 
     def __init__(
-        self, gifts: int = 20, receipts: int = 13, later: int = 9, named: int = 0, extra: dict[str, Any] | None = None
+        self,
+        gifts: int = 20,
+        receipts: int = 13,
+        later: int = 9,
+        *,
+        named: int = 0,
+        extra: dict[str, Any] | None = None,
     ) -> None:
         """Build the state and the log; `named` is how many receipts the state says there are, if not all."""
         self.receipts: list[dict[str, Any]] = [
@@ -50,7 +56,11 @@ class City:
         rows = [(key.encode(), encode(value)) for key, value in self.records.items()]
         self.state = StateTree.build(entry(*row) for row in rows).latest
         self.by_hash = {sha256(key).digest(): (key, record) for key, record in rows}
-        self.header = {"height": 7, "state_root": self.state.root.hex(), "time_ms": 1_700_000_000_123}
+        self.seal(self.state.root.hex(), later)
+
+    def seal(self, state_root: str, later: int) -> None:
+        """Put a header with this state root behind the receipts, and leaves that came later behind it."""
+        self.header = {"height": 7, "state_root": state_root, "time_ms": 1_700_000_000_123}
         leaves = [*self.receipts, self.header, *({"later": number} for number in range(later))]
         self.log, self.tiles = Log().extended([leaf_hash(encode(leaf)) for leaf in leaves])
 

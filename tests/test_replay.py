@@ -20,6 +20,7 @@ from metrobloc.commons.money import rules as money
 from metrobloc.commons.stage import pack
 from metrobloc.kernel import codec, crypto, envelope
 from metrobloc.kernel.block import Outcome
+from metrobloc.kernel.machine import make_rules
 from metrobloc.testing.sandbox import START_MS, Sandbox
 from tests.support import SHARED, need
 
@@ -80,13 +81,11 @@ def test_two_rounds_end_as_the_file_says() -> None:
         replay = tools.gitcoin(GRANTS, chain.rules, start_ms, start_ms + 366 * DAY_MS, round_number=number)
         played(chain, replay)
         assert len(replay.skipped) == number - 1
-    gifts = Counter[str]()
-    donors: dict[str, set[str]] = {}
-    for _, gift in chain.view[charity.gifts].items():
-        gifts[gift.campaign] += 1
-        donors.setdefault(gift.campaign, set()).add(gift.donor)
+    given: dict[str, dict[str, str]] = {}
+    for key, gift in chain.view[charity.gifts].items():
+        given.setdefault(gift.campaign, {})[key] = gift.donor
     found = sorted(
-        (c.title, c.gifts, len(donors[key]), c.crowd, c.matched, c.settled, c.state, c.closes_ms)
+        (c.title, len(given[key]), len(set(given[key].values())), c.crowd, c.matched, c.settled, c.state, c.closes_ms)
         for key, c in chain.view[charity.campaigns].items()
     )
     assert found == sorted(
@@ -169,7 +168,7 @@ def test_the_same_seed_signs_the_same_bytes(chain: Sandbox) -> None:
     assert digest(1) == digest(1) != digest(2)
 
 
-@pytest.mark.parametrize("window_ms", [MONTH_MS, 20_000, 5 * 366 * DAY_MS])
+@pytest.mark.parametrize("window_ms", [MONTH_MS, 60_000, 5 * 366 * DAY_MS])
 def test_time_stays_in_its_window_and_never_runs_backwards(chain: Sandbox, tmp_path: Path, window_ms: int) -> None:
     later = ROW.replace("1,2019-02-01,2019-02-15", "2,2019-03-01,2019-03-01")
     path = written(tmp_path, HEADER, *[later] * 3, *[ROW] * 3)
@@ -192,10 +191,10 @@ def test_a_window_too_short_is_said(chain: Sandbox) -> None:
 
 
 def test_only_a_playground_is_replayed_on() -> None:
-    names = [module.name for module in MODULES]
-    genesis = demo_genesis(START_MS, names).replace(b'"demo-city"', b'"city"')
+    modules = {module.name: module for module in MODULES}
+    genesis = demo_genesis(START_MS, modules).replace(b'"demo-city"', b'"city"')
     with pytest.raises(ValueError, match="demo- chain"):
-        tools.pilot(Sandbox(MODULES, genesis).rules, START_MS, START_MS + MONTH_MS)
+        tools.pilot(make_rules(genesis, modules), START_MS, START_MS + MONTH_MS)
     with pytest.raises(ValueError, match="whole number"):
         tools.pilot(Sandbox(MODULES).rules, START_MS, START_MS + MONTH_MS, factor=0)
 
@@ -277,7 +276,7 @@ HOSTILE = {
     "no number": ([HEADER, ROW.replace("10.50", "ten")], "line 2, match_amount: “ten” is no number"),
     "not a number": ([HEADER, ROW.replace("10.50", "NaN")], "line 2, match_amount: “NaN” is no number"),
     "infinite": ([HEADER, ROW.replace("10.50", "Infinity")], "Infinity is not a number of whole units"),
-    "enormous": ([HEADER, ROW.replace("10.50", "1e99999999")], "1e99999999 is not a number of whole units"),
+    "enormous": ([HEADER, ROW.replace("10.50", "1e99999999")], "“1e99999999” is no number"),
     "negative": ([HEADER, ROW.replace("20.25", "-20.25")], "-20.25 is not a number of whole units"),
     "half a cent": ([HEADER, ROW.replace("20.25", "20.255")], "20.255 is not a number of whole units"),
     "half a gift": ([HEADER, ROW.replace(",4,", ",4.5,")], "num_contributions: 4.5 is not"),

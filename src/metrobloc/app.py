@@ -9,7 +9,7 @@ from metrobloc.city.charity import story as charity_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.kernel.module import Module
-from metrobloc.surface import actions, cli, reading, running
+from metrobloc.surface import actions, bench, cli, reading, running
 
 STORIES = {"charity": charity_story.play}
 
@@ -32,4 +32,9 @@ def main() -> None:
     running.add(root, setting, STORIES)
     for module in modules().values():
         root.add_command(actions.group(setting, module))
+    root.add_command(bench.group(setting))
     root()
+
+
+if __name__ == "__main__":
+    main()

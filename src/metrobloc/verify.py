@@ -247,10 +247,10 @@ def _read(data: bytes, shape: Json, what: str) -> Json:
     _need(len(data) <= BYTES_MAX, f"The {what} file is larger than 1 MiB.")
     try:  # a longer number is cut, so that its canonical bytes are others
         value: Json = json.loads(data.decode(), parse_int=lambda digits: int(digits[:18]))
-        same = data.removesuffix(b"\n") == _canonical(value)
+        plain, same = _is_plain(value, DEPTH_MAX), data.removesuffix(b"\n") == _canonical(value)
     except (ValueError, RecursionError):
         raise ValueError(f"The {what} file is not JSON.") from None
-    _need(_is_plain(value, DEPTH_MAX), f"The {what} file has a fraction, a name beyond ASCII, or too much of a number.")
+    _need(plain, f"The {what} file has a fraction, a non-ASCII name, or too big a number or depth.")
     _need(same, f"The {what} file is not canonical JSON.")
     _fit({f"{what} file": value}, {f"{what} file": shape}, "")
     _need(value["format"] == f"metrobloc-{what}/1", f"The {what} file is not of the format metrobloc-{what}/1.")

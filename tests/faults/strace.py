@@ -31,12 +31,21 @@ class Injection(NamedTuple):
         what = f"error={self.error}" if self.error else "signal=KILL"
         when = f"{self.nth}{'+' * self.lasting}"
         paths = [word for file in files for word in ("-P", str(file))]
-        return [*_STRACE, *paths, "-e", f"trace={self.call}", "-e", f"inject={self.call}:{what}:when={when}"]
+        return [
+            *_STRACE,
+            "-o",
+            "/dev/null",
+            *paths,
+            "-e",
+            f"trace={self.call}",
+            "-e",
+            f"inject={self.call}:{what}:when={when}",
+        ]
 
 
 def traced(command: Sequence[str], injection: Injection) -> list[str]:
     """Return the command line that runs a command from its start under an injection."""
-    return [*injection.arguments(), "-o", "/dev/null", "--", *command]
+    return [*injection.arguments(), "--", *command]
 
 
 @contextmanager
@@ -81,4 +90,4 @@ def works() -> bool:
             program.kill()
 
 
-_STRACE = ("strace", "-f", "-qq", "-e", "signal=none")
+_STRACE = ("strace", "-f", "--quiet=exit,path-resolution,personality", "-e", "signal=none")

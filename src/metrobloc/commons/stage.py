@@ -65,21 +65,20 @@ class Stage:
         """Let time pass; what falls due in it runs with the next transaction."""
         self.time_ms += minutes * 60_000
 
+    def payload(self, *calls: tuple[str, Message], expires_ms: int = EXPIRY_MS) -> envelope.Payload:
+        """Return what actors sign, to expire some time from now."""
+        self._sent += 1
+        written = tuple(
+            envelope.Call(self.account(actor), self.rules.names[type(message)], msgspec.Raw(codec.encode(message)))
+            for actor, message in calls
+        )
+        version, salt = self.rules.genesis.rules, f"{self._sent:032x}"
+        return envelope.Payload(written, self.rules.chain, self.time_ms + expires_ms, version, salt)
+
     def sign(self, *calls: tuple[str, Message], also: Sequence[str] = ()) -> bytes:
         """Return a transaction of calls by actors, signed by them and by those named in `also`."""
-        self._sent += 1
-        payload = envelope.Payload(
-            tuple(
-                envelope.Call(self.account(actor), self.rules.names[type(message)], msgspec.Raw(codec.encode(message)))
-                for actor, message in calls
-            ),
-            self.rules.chain,
-            self.time_ms + EXPIRY_MS,
-            self.rules.genesis.rules,
-            f"{self._sent:032x}",
-        )
         signers = dict.fromkeys([*(actor for actor, _ in calls), *also])
-        return envelope.sign(payload, [self.key(name) for name in signers])
+        return envelope.sign(self.payload(*calls), [self.key(name) for name in signers])
 
     def send(self, raws: Sequence[bytes]) -> list[Outcome]:
         """Execute transactions in a block of their own, one second on."""

@@ -7,6 +7,7 @@ from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, D
 
 CACHE_BYTES = 128 << 20
 WRITE_BUFFER_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 10
 INFO_LOG_BYTES = 1 << 20
 INFO_LOGS = 3
 
@@ -62,8 +63,7 @@ def _options(*, create: bool) -> Options:
     options.set_stats_persist_period_sec(0)
     table = BlockBasedOptions()
     table.set_block_cache(Cache(CACHE_BYTES))
-    table.set_cache_index_and_filter_blocks(v=True)
-    table.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    table.set_block_size(BLOCK_BYTES)
     table.set_bloom_filter(10, block_based=False)
     table.set_format_version(5)
     options.set_block_based_table_factory(table)

@@ -11,6 +11,7 @@ old key still leads to the new one through the succession notes, which every pro
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -20,7 +21,7 @@ from metrobloc.engine import keyfile
 from metrobloc.engine.rows import UNDO_HEIGHTS
 from metrobloc.engine.store import Store
 from metrobloc.kernel import codec, crypto, log
-from metrobloc.kernel.block import BlockRun, Outcome
+from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.genesis import is_demo
 from metrobloc.kernel.log import Log
@@ -59,6 +60,7 @@ class Solo:
         self.key = key
         self.bugs: list[str] = []
         self._fault = ""
+        self.spent_us = {"execute": 0, "tree_and_log": 0, "store": 0}
         self._undos: dict[int, bytes] = {}
 
     @classmethod
@@ -229,12 +231,18 @@ class Solo:
         self._require_alive()
 
         def run_block() -> list[Outcome]:
+            clock = [time.thread_time_ns()]
             run = self.machine.open_block(time_ms)
             outcomes = [run.apply(raw) for raw in raws]
-            self._keep_bugs(run)
+            self.bugs.extend(run.bugs)
+            clock.append(time.thread_time_ns())
             sealed = self.machine.seal(run)
+            clock.append(time.thread_time_ns())
             if sealed is not None:
                 self._commit(sealed)
+            clock.append(time.thread_time_ns())
+            for stage, (begin, end) in zip(self.spent_us, pairwise(clock), strict=True):
+                self.spent_us[stage] += (end - begin) // 1000
             return outcomes
 
         return self._guarded(run_block)
@@ -249,9 +257,6 @@ class Solo:
     def _require_alive(self) -> None:
         if self._fault:
             raise MachineFault(f"The node has stopped after a fault ({self._fault}); start it again.")
-
-    def _keep_bugs(self, run: BlockRun) -> None:
-        self.bugs.extend(run.bugs)
 
     def _commit(self, sealed: Sealed) -> None:
         note = self._sign(sealed.log, max(sealed.time_ms, time.time_ns() // 1_000_000))

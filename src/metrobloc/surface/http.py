@@ -152,6 +152,7 @@ def describe(node: Solo) -> dict[str, object]:
         "state_root": machine.state_root,
         "log_size": machine.log.size,
         "records": len(machine.tree),
+        "spent_us": dict(node.spent_us),
         "operator": node.key.key_id,
         "modules": [module.name for module in machine.rules.modules],
     }

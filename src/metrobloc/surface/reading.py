@@ -10,6 +10,7 @@ from metrobloc import verify as verifier
 from metrobloc.engine import keyfile
 from metrobloc.kernel import accounts, codec, system
 from metrobloc.kernel.machine import make_rules
+from metrobloc.kernel.tables import Table
 from metrobloc.surface import actions, cli
 from metrobloc.surface.cli import Setting, fail, show_json, with_json, with_ledger, write_new
 from metrobloc.surface.ledger import Ledger, NotFound, opened
@@ -65,7 +66,9 @@ def _show(setting: Setting) -> click.Command:
 
 def _check_table(setting: Setting, table: str) -> None:
     module, _, name = table.partition("/")
-    tables = {n: sorted(m.tables) for n, m in setting.modules.items()} | {"kernel": [t.name for t in system.TABLES]}
+    tables = {n: sorted(m.tables) for n, m in setting.modules.items()} | {
+        "kernel": [t.name for t in vars(system).values() if isinstance(t, Table)]
+    }
     if name not in tables.get(module, {}):
         known = ", ".join(f"{m}/{n}" for m, names in tables.items() for n in names)
         fail(f"There is no table {table}. There are: {known}.", cli.USAGE)

@@ -109,11 +109,13 @@ class Replay:
         reserve = sum(expected.settled for expected in self.expected.values())
         opening = [OpenAsset(self.asset, self.plan.money, 2), RecordReserve(self.asset, reserve, NO_DOCUMENT)]
         yield from self._batches(begin_ms, self._by_role("bank", "found", opening))
+        joined = 0
         for round_ in self.plan.rounds:
             starts_ms, closes_ms = self._clock(round_.starts_ms), self._clock(round_.closes_ms)
             pool = pool_size(round_, self.plan.cases_per_donor)
             gifts = draw(round_, Random(f"{self._run} {round_.number}"), self.plan.sigma, pool)  # noqa: S311  # no secrets
-            yield from self._batches(starts_ms, self._join(pool))
+            yield from self._batches(starts_ms, self._join(range(joined, pool)))
+            joined = max(joined, pool)
             yield from self._batches(starts_ms, self._prepare(round_, gifts, closes_ms))
             yield from self._give(round_, gifts, closes_ms)
             due = sum(2 if case.match else 1 for case in round_.cases)
@@ -156,22 +158,27 @@ class Replay:
         salt = self._salt(f"open {round_.number} {number}")
         return derive_id(self.rules.chain, self._roles["charity"].account, salt, call, 0)
 
-    def _join(self, pool: int) -> Iterator[_Job]:
-        """Register the donors that the pool still lacks: the bank signs, and so does each new key."""
+    def _donor(self, number: int) -> _Party:
+        """Return a donor by number; the keys follow from the run and are made once."""
+        while len(self._donors) <= number:
+            seed = crypto.sha256(f"{self._run} donor {len(self._donors)}".encode())
+            self._donors.append(_party(crypto.SigningKey(seed)))
+        return self._donors[number]
+
+    def _join(self, fresh: range) -> Iterator[_Job]:
+        """Register donors: the bank signs, and so does each new key."""
         bank = self._roles["bank"]
-        fresh = range(len(self._donors), pool)
         for some in _chunks(fresh, envelope.SIGNATURES_MAX - 1):
-            joined = [_party(crypto.SigningKey(crypto.sha256(f"{self._run} donor {n}".encode()))) for n in some]
-            self._donors += joined
-            calls: list[tuple[str, Message]] = [(bank.account, Register(donor.key.key_id)) for donor in joined]
-            yield _Job(f"join {some[0]}", calls, [bank.key, *(donor.key for donor in joined)])
+            keys = [self._donor(number).key for number in some]
+            calls: list[tuple[str, Message]] = [(bank.account, Register(key.key_id)) for key in keys]
+            yield _Job(f"join {some[0]}", calls, [bank.key, *keys])
 
     def _prepare(self, round_: Round, gifts: Gifts, closes_ms: int) -> Iterator[_Job]:
         """Issue what the round's donors and the company will give, open the campaigns, offer the matches."""
         given: Counter[int] = Counter()
         for donor, amount in zip(gifts.donors, gifts.amounts, strict=True):
             given[donor] += amount
-        issued = [Issue(self.asset, self._donors[donor].account, given[donor]) for donor in sorted(given)]
+        issued = [Issue(self.asset, self._donor(donor).account, given[donor]) for donor in sorted(given)]
         matches = sum(case.match for case in round_.cases)
         if matches:
             issued.append(Issue(self.asset, self._roles["company"].account, matches))
@@ -203,7 +210,7 @@ class Replay:
             time_ms = min(moment_ms, closes_ms - 1)
             raws = []
             for i in some:
-                donor = self._donors[gifts.donors[i]]
+                donor = self._donor(gifts.donors[i])
                 give = Give(campaigns[gifts.cases[i]], gifts.amounts[i])
                 job = _Job(f"give {round_.number} {i}", [(donor.account, give)], [donor.key])
                 raws.append(self._sign(job, time_ms))

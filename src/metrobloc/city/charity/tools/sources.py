@@ -4,7 +4,7 @@ import csv
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -141,7 +141,7 @@ def _rows(path: Path, round_number: int | None, skipped: list[str]) -> Iterator[
         except UnicodeDecodeError as error:
             raise ValueError(f"{path.name} is not UTF-8 text.") from error
         except csv.Error as error:
-            raise ValueError(f"{path.name}, line {reader.line_num}: {error}.") from error
+            raise ValueError(f"{path.name}, line {reader.reader.line_num}: {error}.") from error
 
 
 def _row(fields: dict[str, str], place: str) -> _Row:
@@ -179,7 +179,7 @@ def _number(text: str, place: str, scale: int, most: int) -> int:
         scaled = Decimal(text) * scale
         if 0 <= scaled <= most and scaled == int(scaled):
             return int(scaled)
-    except InvalidOperation:
+    except ArithmeticError:
         raise ValueError(f"{place}: “{text[:20]}” is no number.") from None
     raise ValueError(f"{place}: {text[:20]} is not a number of whole units between 0 and {most}.")
 

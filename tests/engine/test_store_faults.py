@@ -1,0 +1,119 @@
+"""The store under kills, failing calls and flipped bits: nothing acknowledged is lost, no block is there in part."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from metrobloc.engine import rocks
+from metrobloc.engine.store import Store
+from tests.faults import strace
+from tests.faults.blocks import GENESIS, agrees, blocks, meta
+from tests.faults.flips import draw, flipped
+from tests.faults.strace import Injection
+from tests.support import ROOT, need, rounds
+
+SEED = 11
+ENDLESS = 10**6
+
+
+def command(path: Path, last: int = ENDLESS) -> list[str]:
+    return [sys.executable, "-m", "tests.faults.committer", str(path), str(SEED), str(last)]
+
+
+@contextmanager
+def committing(path: Path, last: int = ENDLESS) -> Iterator[subprocess.Popen[str]]:
+    """Start the committer, and hand it over when it is ready, before its next block."""
+    with subprocess.Popen(command(path, last), cwd=ROOT, text=True, stdin=-1, stdout=-1, stderr=-1) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def acknowledged(printed: str) -> int:
+    """Return the last height that was said to be acknowledged, or -1."""
+    whole = [line for line in printed.splitlines(keepends=True) if line.endswith("\n")]
+    return int(whole[-1].split()[1]) if whole else -1
+
+
+def holds(path: Path, height: int) -> int:
+    """Assert that a store opens, holds what was acknowledged and at most one block more; return its head."""
+    store = Store.open(path)
+    agrees(store, SEED)
+    head = store.head()
+    assert height <= head <= height + 1
+    store.close()
+    return head
+
+
+def test_killed_at_random_instants(tmp_path: Path) -> None:
+    random, path, head = Random(SEED), tmp_path / "store", -1
+    for turn in range(rounds(25, 1000)):
+        if turn % 20 == 19:
+            shutil.rmtree(path)
+            head = -1
+        with committing(path) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+            printed = "".join(islice(child.stdout, random.randrange(1, 8)))
+            for _ in range(random.randrange(1, 20_000)):
+                pass
+            child.kill()
+            printed += child.stdout.read()
+        head = holds(path, max(head, acknowledged(printed)))
+
+
+@pytest.mark.parametrize("call", strace.WRITING)
+def test_killed_at_a_chosen_call(tmp_path: Path, call: str) -> None:
+    need(strace.works(), "strace with the right to trace")
+    random, path, head = Random(call), tmp_path / "store", -1
+    for _ in range(rounds(2, 100)):
+        with committing(path, head + 60) as child, strace.attached(child.pid, Injection(call, random.randrange(1, 40))):
+            printed, _ = child.communicate("\n")
+        head = holds(path, max(head, acknowledged(printed)))
+
+
+@pytest.mark.parametrize("call", ["write", "mkdir", "openat", "rename", "fsync", "fdatasync", "pwrite64"])
+def test_killed_while_the_store_is_made(tmp_path: Path, call: str) -> None:
+    need(strace.works(), "strace with the right to trace")
+    times = strace.calls(command(tmp_path / "whole", -1), tmp_path / "trace", [call])[call]
+    for nth in sorted({times, times - 1, *Random(call).sample(range(1, times + 1), min(times, rounds(2, 50)))} - {0}):
+        path = tmp_path / f"store-{nth}"
+        subprocess.run(strace.traced(command(path, -1), Injection(call, nth)), cwd=ROOT, input=b"", check=False)
+        if not path.exists():
+            Store.create(path, GENESIS).close()
+        assert holds(path, -1) == -1
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("call", ["write", "pwrite64", "fdatasync"])
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_write_that_fails_stops_the_program_with_a_sentence(
+    tmp_path: Path, call: str, error: str, lasting: bool
+) -> None:
+    need(strace.works(), "strace with the right to trace")
+    path = tmp_path / "store"
+    with committing(path, 2) as child:
+        child.communicate("\n")
+    head = holds(path, 2)
+    for nth in range(1, rounds(4, 40)):
+        fault = Injection(call, nth, error, lasting)
+        with committing(path, head + 12) as child, strace.attached(child.pid, fault, path):
+            printed, said = child.communicate("\n")
+        assert child.returncode == 1, (nth, printed, said)
+        assert "could not be written" in said
+        assert "start it again" in said
+        head = holds(path, max(head, acknowledged(printed)))
