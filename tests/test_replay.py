@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from metrobloc.city.charity import rules as charity
-from metrobloc.city.charity import tools
 from metrobloc.city.charity.tools import draw, plan, sources
+from metrobloc.city.charity.tools.replay import Read, Replay, Summary, run
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.money import rules as money
@@ -41,7 +41,7 @@ def chain() -> Sandbox:
     return Sandbox(MODULES)
 
 
-def reader(chain: Sandbox) -> tools.replay.Read:
+def reader(chain: Sandbox) -> Read:
     def read(path: str) -> Mapping[str, object] | None:
         raw = chain.memory.get(path.encode())
         return None if raw is None else msgspec.json.decode(raw, type=dict[str, object])
@@ -49,10 +49,10 @@ def reader(chain: Sandbox) -> tools.replay.Read:
     return read
 
 
-def played(chain: Sandbox, replay: tools.Replay) -> tools.Summary:
+def played(chain: Sandbox, replay: Replay) -> Summary:
     """Run a replay to its end and hold the ledger to the source and to its own invariants."""
     progress: list[int] = []
-    summary = tools.run(replay, chain.execute, progress.append)
+    summary = run(replay, chain.execute, progress.append)
     assert summary.gifts == sum(progress) == replay.gifts_total
     assert replay.differences(reader(chain)) == []
     assert chain.bugs == []
@@ -78,7 +78,7 @@ def test_two_rounds_end_as_the_file_says() -> None:
     chain = Sandbox(MODULES, start_ms=Y2019_MS)
     for number in (1, 2):
         start_ms = chain.machine.time_ms
-        replay = tools.gitcoin(GRANTS, chain.rules, start_ms, start_ms + 366 * DAY_MS, round_number=number)
+        replay = sources.gitcoin(GRANTS, chain.rules, start_ms, start_ms + 366 * DAY_MS, round_number=number)
         played(chain, replay)
         assert len(replay.skipped) == number - 1
     given: dict[str, dict[str, str]] = {}
@@ -106,7 +106,7 @@ def test_two_rounds_end_as_the_file_says() -> None:
 
 def test_the_whole_file_is_planned_or_listed(chain: Sandbox) -> None:
     rows = source_rows()
-    replay = tools.gitcoin(GRANTS, chain.rules, START_MS, START_MS + 900 * DAY_MS)
+    replay = sources.gitcoin(GRANTS, chain.rules, START_MS, START_MS + 900 * DAY_MS)
     zero = [row for row in rows if not Decimal(row["crowdfund_amount_contributions_usd"])]
     listed = sum(int(row["num_contributions"]) for row in zero)
     assert len(replay.skipped) == len(zero) == 230
@@ -122,7 +122,7 @@ def test_the_whole_file_is_planned_or_listed(chain: Sandbox) -> None:
 
 
 def test_the_pilot_reaches_the_hospital_to_the_last_fen(chain: Sandbox) -> None:
-    replay = tools.pilot(chain.rules, START_MS, START_MS + MONTH_MS)
+    replay = sources.pilot(chain.rules, START_MS, START_MS + MONTH_MS)
     summary = played(chain, replay)
     assert (summary.gifts, len(replay.expected)) == (8225, 40)
     assert {expected.gifts for expected in replay.expected.values()} == {205, 206}
@@ -140,29 +140,29 @@ def test_the_pilot_reaches_the_hospital_to_the_last_fen(chain: Sandbox) -> None:
 def test_replays_on_one_chain_do_not_collide(chain: Sandbox) -> None:
     for _ in range(2):
         start_ms = chain.machine.time_ms
-        played(chain, tools.gitcoin(GRANTS, chain.rules, start_ms, start_ms + DAY_MS, limit=200))
+        played(chain, sources.gitcoin(GRANTS, chain.rules, start_ms, start_ms + DAY_MS, limit=200))
 
 
 def test_a_limit_keeps_whole_campaigns(chain: Sandbox, tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, ROW, ROW.replace("10.50,4,3", "0,30,20").replace("20.25", "999.99"), ROW)
-    replay = tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, limit=10)
+    replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, limit=10)
     assert replay.gifts_total == 8
     assert replay.skipped == ["1 campaigns are left out because of the limit of 10 gifts."]
     played(chain, replay)
     with pytest.raises(ValueError, match="No campaign has as few as 3 gifts"):
-        tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, limit=3)
+        sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, limit=3)
 
 
 def test_many_deadlines_at_one_time_all_run(chain: Sandbox, tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, *[ROW.replace("4,3,20.25", "1,1,0.01")] * 130)
-    replay = tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
+    replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
     assert len([batch for batch in replay.batches() if not batch.raws]) == 3
     played(chain, replay)
 
 
 def test_the_same_seed_signs_the_same_bytes(chain: Sandbox) -> None:
     def digest(seed: int) -> str:
-        replay = tools.pilot(chain.rules, START_MS, START_MS + MONTH_MS, seed=seed)
+        replay = sources.pilot(chain.rules, START_MS, START_MS + MONTH_MS, seed=seed)
         return crypto.sha256(b"".join(raw for batch in replay.batches() for raw in batch.raws)).hex()
 
     assert digest(1) == digest(1) != digest(2)
@@ -172,7 +172,7 @@ def test_the_same_seed_signs_the_same_bytes(chain: Sandbox) -> None:
 def test_time_stays_in_its_window_and_never_runs_backwards(chain: Sandbox, tmp_path: Path, window_ms: int) -> None:
     later = ROW.replace("1,2019-02-01,2019-02-15", "2,2019-03-01,2019-03-01")
     path = written(tmp_path, HEADER, *[later] * 3, *[ROW] * 3)
-    replay = tools.gitcoin(path, chain.rules, START_MS, START_MS + window_ms)
+    replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + window_ms)
     limits = chain.rules.genesis.limits
     times = [START_MS]
     for batch in replay.batches():
@@ -187,20 +187,20 @@ def test_time_stays_in_its_window_and_never_runs_backwards(chain: Sandbox, tmp_p
 def test_a_window_too_short_is_said(chain: Sandbox) -> None:
     for end_ms in (START_MS + 999, START_MS - DAY_MS):
         with pytest.raises(ValueError, match="let the replay start earlier"):
-            tools.pilot(chain.rules, START_MS, end_ms)
+            sources.pilot(chain.rules, START_MS, end_ms)
 
 
 def test_only_a_playground_is_replayed_on() -> None:
     modules = {module.name: module for module in MODULES}
     genesis = demo_genesis(START_MS, modules).replace(b'"demo-city"', b'"city"')
     with pytest.raises(ValueError, match="demo- chain"):
-        tools.pilot(make_rules(genesis, modules), START_MS, START_MS + MONTH_MS)
+        sources.pilot(make_rules(genesis, modules), START_MS, START_MS + MONTH_MS)
     with pytest.raises(ValueError, match="whole number"):
-        tools.pilot(Sandbox(MODULES).rules, START_MS, START_MS + MONTH_MS, factor=0)
+        sources.pilot(Sandbox(MODULES).rules, START_MS, START_MS + MONTH_MS, factor=0)
 
 
 def test_differences_are_told(chain: Sandbox, tmp_path: Path) -> None:
-    replay = tools.gitcoin(written(tmp_path, HEADER, ROW, ROW), chain.rules, START_MS, START_MS + DAY_MS)
+    replay = sources.gitcoin(written(tmp_path, HEADER, ROW, ROW), chain.rules, START_MS, START_MS + DAY_MS)
     played(chain, replay)
     read = reader(chain)
     first, second = replay.expected
@@ -218,16 +218,16 @@ def test_differences_are_told(chain: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_refusal_stops_the_replay(chain: Sandbox) -> None:
-    replay = tools.pilot(chain.rules, START_MS, START_MS + MONTH_MS)
+    replay = sources.pilot(chain.rules, START_MS, START_MS + MONTH_MS)
 
     def execute(raws: Sequence[bytes], time_ms: int) -> list[Outcome]:
         outcomes = chain.execute(raws, time_ms)
         return [*outcomes[:-1], msgspec.structs.replace(outcomes[-1], code="over_quota")]
 
     with pytest.raises(RuntimeError, match="'over_quota': 1"):
-        tools.run(replay, execute)
+        run(replay, execute)
     with pytest.raises(RuntimeError, match="not take the replay"):
-        tools.run(replay, lambda _raws, _time_ms: [])
+        run(replay, lambda _raws, _time_ms: [])
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -294,17 +294,17 @@ HOSTILE = {
 def test_a_bad_file_is_explained(chain: Sandbox, tmp_path: Path, name: str) -> None:
     lines, sentence = HOSTILE[name]
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the sentence is what is tested
-        tools.gitcoin(written(tmp_path, *lines), chain.rules, START_MS, START_MS + DAY_MS)
+        sources.gitcoin(written(tmp_path, *lines), chain.rules, START_MS, START_MS + DAY_MS)
     assert sentence in str(caught.value)
 
 
 def test_other_bytes_than_text_and_a_missing_round_are_explained(chain: Sandbox, tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, ROW)
     with pytest.raises(ValueError, match=r"grants\.csv has no row of round 7"):
-        tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, round_number=7)
+        sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, round_number=7)
     path.write_bytes(HEADER.encode() + b"\n\xff\xfe")
     with pytest.raises(ValueError, match="not UTF-8"):
-        tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
+        sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_other_bytes_than_text_and_a_missing_round_are_explained(chain: Sandbox,
 )
 def test_a_row_that_contradicts_itself_is_listed(chain: Sandbox, tmp_path: Path, old: str, new: str) -> None:
     path = written(tmp_path, HEADER, ROW, ROW.replace(old, new))
-    replay = tools.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
+    replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
     assert replay.gifts_total == 4
     assert len(replay.skipped) == 1
     assert replay.skipped[0].startswith("Round 1, grant 7 “A title” is not replayed: ")

@@ -1,12 +1,10 @@
 """The store under kills, failing calls and flipped bits: nothing acknowledged is lost, no block is there in part."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -83,6 +81,7 @@ def test_killed_at_a_chosen_call(tmp_path: Path, call: str) -> None:
     for _ in range(rounds(2, 100)):
         with committing(path, head + 60) as child, strace.attached(child.pid, Injection(call, random.randrange(1, 40))):
             printed, _ = child.communicate("\n")
+        print("HIT", call, child.returncode)
         head = holds(path, max(head, acknowledged(printed)))
 
 
@@ -117,3 +116,43 @@ def test_a_write_that_fails_stops_the_program_with_a_sentence(
         assert "could not be written" in said
         assert "start it again" in said
         head = holds(path, max(head, acknowledged(printed)))
+
+
+@contextmanager
+def reading() -> Iterator[subprocess.Popen[str]]:
+    """Start a program that reads the stores whose paths it is given."""
+    run = [sys.executable, "-m", "tests.faults.reader"]
+    with subprocess.Popen(run, cwd=ROOT, text=True, stdin=-1, stdout=-1) as reader:
+        try:
+            yield reader
+        finally:
+            reader.kill()
+
+
+def ask(reader: subprocess.Popen[str], path: Path) -> str:
+    """Return what the reader says of a store."""
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    reader.stdin.write(f"{path}\n")
+    reader.stdin.flush()
+    return reader.stdout.readline()
+
+
+def test_a_flipped_bit_is_noticed_or_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rocks, "WRITE_BUFFER_BYTES", 1 << 17)
+    store = Store.create(tmp_path / "live", GENESIS)
+    for block in islice(blocks(SEED), 30):
+        store.commit(block, meta(block))
+    shutil.copytree(tmp_path / "live", tmp_path / "store")
+    store.close()
+    with reading() as reader:
+        shutil.copytree(tmp_path / "store", tmp_path / "whole")
+        whole = ask(reader, tmp_path / "whole")
+        assert whole.startswith("rows ")
+        noticed = 0
+        for flip in draw(tmp_path / "store", SEED, rounds(100, 5000)):
+            with flipped(tmp_path / "store", flip, tmp_path / "flipped") as path:
+                said = ask(reader, path)
+            assert said == whole or said.startswith("refused "), (flip, said)
+            noticed += said != whole
+        assert noticed

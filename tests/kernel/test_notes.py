@@ -158,7 +158,7 @@ LINE = "— name " + b64encode(b"hint" + b"signature").decode()
         f"\n\n{LINE}\n",
         f"text\n\n{LINE}\nrest\n",
         f"text\n\n{LINE}\n{LINE}\n",
-        f"te\txt\n\n{LINE}\n",
+        f"text\tmore\n\n{LINE}\n",
         f"text\r\n\n{LINE}\n",
         f"text\n\n-{LINE[1:]}\n",
         f"text\n\n{LINE} \n",

@@ -215,8 +215,8 @@ class Solo:
                 ours = backup.machine.log
                 if signed.size > ours.size or log.root_at(signed.size, backup.store.tile) != signed.root:
                     raise MachineFault(
-                        f"The backup ends at log size {ours.size}, and the operator has signed {signed.size}: what came "
-                        "after is not in it. Look for a newer backup, or rebuild from an export."
+                        f"The backup ends at log size {ours.size}, and the operator has signed {signed.size}: what "
+                        "came after is not in it. Look for a newer backup, or rebuild from an export."
                     )
             backup.backup(home)
             return backup.machine.height

@@ -1,9 +1,11 @@
 """`metrobloc APP VERB`: a command for every transaction of every module, from its declaration."""
 
+import re
 import secrets
 import types
 import typing
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -80,7 +82,15 @@ def group(setting: Setting, module: Module) -> click.Group:
 def _command(setting: Setting, module: Module, action: Action) -> click.Command:
     fields = fields_of(action)
 
-    def run(as_name: str, data: Path | None, node: str, as_json: bool, promise: Path | None, **given: Any) -> None:  # noqa: ANN401, FBT001
+    def run(
+        *,
+        as_name: str,
+        data: Path | None,
+        node: str,
+        as_json: bool,
+        promise: Path | None,
+        **given: Any,  # noqa: ANN401  # what click parsed, by field
+    ) -> None:
         with opened(data, node, setting.modules) as ledger:
             rules = make_rules(ledger.genesis(), setting.modules)
             account, key = find_actor(ledger, setting.keys, as_name, rules.chain)
@@ -119,6 +129,9 @@ def _option(field: Field) -> click.Option:
         "slug": "a short name",
         "public": "public text",
     }
+    if field.name.endswith("_ms"):
+        help_ = "A time: 2026-12-31, 2026-12-31T18:00Z, +30d, +6h, or milliseconds since 1970."
+        return click.Option([f"--{field.name.removesuffix('_ms')}", field.name], required=field.required, help=help_)
     text = words.get(field.kind, "a number" if field.base is int else "JSON" if not field.kind else field.kind)
     if field.base is bool:
         return click.Option([f"--{field.name.replace('_', '-')}"], is_flag=True)
@@ -158,6 +171,8 @@ def _values(
             return signers[-1].key_id
         if field.kind == "account" and len(text) != 26:
             return find_actor(ledger, keys, text, chain)[0]
+        if field.name.endswith("_ms"):
+            return _time_ms(text, ledger.time_ms())
         if field.kind or field.base in (int, bool):
             return text
         try:
@@ -172,6 +187,20 @@ def _values(
             continue
         values[field.name] = tuple(one(field, part) for part in value) if field.many else one(field, value)
     return values
+
+
+def _time_ms(text: str, now_ms: int) -> int:
+    """Return a time that a person wrote, in milliseconds since 1970."""
+    ahead = re.fullmatch(r"\+(\d{1,6})([dhm])", text)
+    if ahead:
+        return now_ms + int(ahead[1]) * {"d": 86_400_000, "h": 3_600_000, "m": 60_000}[ahead[2]]
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise KeyProblem(f"{text!r} is no time: write 2026-12-31, +30d, or milliseconds since 1970.") from error
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _build(action: Action, values: dict[str, Any]) -> bytes:

@@ -99,7 +99,7 @@ def gifts(signer: Signer, campaign: str, donors: Sequence[int]) -> list[bytes]:
 
 
 def flood(port: int, raws: Sequence[bytes]) -> float:
-    """Send transactions through the batch door over several connections; return the seconds until all were committed."""
+    """Send transactions through the batch door over several connections; return the seconds until all are committed."""
     bodies = [b"\n".join(raws[at : at + BATCH]) for at in range(0, len(raws), BATCH)]
     counts: list[int] = []
 

@@ -5,18 +5,19 @@
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.params import Parameter
 from litestar.response import Stream
 
 from metrobloc.engine import proofs
 from metrobloc.engine.sealer import Busy, Sealer
-from metrobloc.engine.solo import Solo
+from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.kernel.envelope import ENVELOPE_BYTES_MAX
 from metrobloc.kernel.errors import MachineFault
 
@@ -35,101 +36,118 @@ _encode = msgspec.json.Encoder().encode
 log = logging.getLogger("metrobloc")
 
 
+@post("/v1/tx", status_code=200, request_max_body_size=ENVELOPE_BYTES_MAX + 1024)
+async def send_one(request: Plain, state: State, promise: bool = False) -> Response[bytes]:  # noqa: FBT001, FBT002
+    """Take one transaction; with `?promise=true` answer at once with a signed promise."""
+    sealer = _sealer(state)
+    raw = await request.body()
+    answer = await sealer.promise(raw) if promise else (await sealer.submit([raw]))[0]
+    status = {"malformed": 400, "void": 409, "accepted": 202, "committed": 200}[answer.status]
+    body = msgspec.to_builtins(answer)
+    if answer.status == "committed":
+        body["receipt"] = msgspec.Raw(sealer.node.store.receipts(answer.height)[answer.index])
+    return Response(_encode(body), media_type=JSON, status_code=status)
+
+
+@post("/v1/txs", status_code=200, request_max_body_size=BODY_BYTES_MAX)
+async def send_many(request: Plain, state: State, at: Height = None) -> Response[bytes]:
+    """Take a transaction a line; the answers come a line each, in the same order.
+
+    On a demo chain `?at=` plays them at a block time in the past, as stories and replays do.
+    """
+    sealer = _sealer(state)
+    raws = [line for line in (await request.body()).split(b"\n") if line]
+    if len(raws) > LINES_MAX:
+        raise HTTPException(status_code=413, detail=f"At most {LINES_MAX} transactions at once.")
+    answers = await (sealer.submit(raws) if at is None else sealer.play(raws, at))
+    return Response(b"".join([_encode(answer) + b"\n" for answer in answers]), media_type=LINES)
+
+
+@get("/v1/status")
+async def status(state: State) -> Response[bytes]:
+    """Tell how the chain stands."""
+    return _json(describe(_node(state)))
+
+
+@get("/v1/genesis")
+async def genesis(state: State) -> Response[bytes]:
+    """Return the genesis as it was hashed."""
+    return Response(genesis_of(_node(state).store), media_type=JSON)
+
+
+@get("/v1/checkpoint")
+async def checkpoint(state: State) -> Response[bytes]:
+    """Return the newest signed checkpoint (C2SP signed note)."""
+    return Response(_node(state).checkpoint(), media_type="text/plain")
+
+
+@get("/v1/trust")
+async def trust(state: State) -> Response[bytes]:
+    """Return a trust file for the operator's present key; compare the key with the operator by another way."""
+    return Response(_node(state).trust(), media_type=JSON)
+
+
+@get("/v1/receipts/{tx:str}")
+async def receipt(state: State, tx: HexId) -> Response[bytes]:
+    """Return the receipt of a transaction."""
+    store = _node(state).store
+    place = store.find(bytes.fromhex(tx))
+    if place is None:
+        raise HTTPException(status_code=404, detail="No block has this transaction; check its id or send it again.")
+    return Response(store.receipts(place[0])[place[1]], media_type=JSON)
+
+
+@get("/v1/proofs/receipts/{tx:str}")
+async def receipt_proof(state: State, tx: HexId) -> Response[bytes]:
+    """Return a proof file of a receipt."""
+    return _provable(lambda: proofs.prove_receipt(_node(state), bytes.fromhex(tx)))
+
+
+@get("/v1/proofs/records/{key:path}")
+async def record_proof(state: State, key: str, height: Height = None) -> Response[bytes]:
+    """Return a proof file of a record, or of its absence, at one of the last 128 heights."""
+    return _provable(lambda: proofs.prove_record(_node(state), key.removeprefix("/"), height))
+
+
+@get("/v1/records/{key:path}")
+async def record(state: State, key: str) -> Response[bytes]:
+    """Return the record under a state key."""
+    return _json(read_record(_node(state), key.removeprefix("/")))
+
+
+@get("/v1/tables/{module:str}/{table:str}")
+async def rows(state: State, module: str, table: str, after: str = "", limit: Limit = 50) -> Response[bytes]:
+    """Return a page of a table in key order; `next` continues it."""
+    return _json(read_table(_node(state), f"{module}/{table}/", after, limit))
+
+
+@get("/v1/blocks")
+async def blocks(state: State) -> Stream:
+    """Return the whole chain as JSON lines, as `metrobloc export blocks` writes it."""
+    return Stream((line + b"\n" for line in _node(state).export()), media_type=LINES)
+
+
+ROUTES = (
+    send_one,
+    send_many,
+    status,
+    genesis,
+    checkpoint,
+    trust,
+    receipt,
+    receipt_proof,
+    record_proof,
+    record,
+    rows,
+    blocks,
+)
+
+
 def build(sealer: Sealer) -> Litestar:
     """Return the application over a node's sealer."""
-    node = sealer.node
-
-    @post("/v1/tx", status_code=200, request_max_body_size=ENVELOPE_BYTES_MAX + 1024)
-    async def send_one(request: Plain, promise: bool = False) -> Response[bytes]:  # noqa: FBT001, FBT002  # a query parameter
-        """Take one transaction; with `?promise=true` answer at once with a signed promise."""
-        raw = await request.body()
-        answer = await sealer.promise(raw) if promise else (await sealer.submit([raw]))[0]
-        status = {"malformed": 400, "void": 409, "accepted": 202, "committed": 200}[answer.status]
-        body = msgspec.to_builtins(answer)
-        if answer.status == "committed":
-            body["receipt"] = msgspec.Raw(node.store.receipts(answer.height)[answer.index])
-        return Response(_encode(body), media_type=JSON, status_code=status)
-
-    @post("/v1/txs", status_code=200, request_max_body_size=BODY_BYTES_MAX)
-    async def send_many(request: Plain, at: Height = None) -> Response[bytes]:
-        """Take a transaction a line; the answers come a line each, in the same order.
-
-        On a demo chain `?at=` plays them at a block time in the past, as stories and replays do.
-        """
-        raws = [line for line in (await request.body()).split(b"\n") if line]
-        if len(raws) > LINES_MAX:
-            raise HTTPException(status_code=413, detail=f"At most {LINES_MAX} transactions at once.")
-        answers = await (sealer.submit(raws) if at is None else sealer.play(raws, at))
-        return Response(b"".join([_encode(answer) + b"\n" for answer in answers]), media_type=LINES)
-
-    @get("/v1/status")
-    async def status() -> Response[bytes]:
-        """Tell how the chain stands."""
-        return _json(describe(node))
-
-    @get("/v1/genesis")
-    async def genesis() -> Response[bytes]:
-        """Return the genesis as it was hashed."""
-        return Response(node.store.meta("genesis") or b"", media_type=JSON)
-
-    @get("/v1/checkpoint")
-    async def checkpoint() -> Response[bytes]:
-        """Return the newest signed checkpoint (C2SP signed note)."""
-        return Response(node.checkpoint(), media_type="text/plain; charset=utf-8")
-
-    @get("/v1/trust")
-    async def trust() -> Response[bytes]:
-        """Return a trust file for the operator's present key; check it with the operator by another way."""
-        return Response(node.trust(), media_type=JSON)
-
-    @get("/v1/receipts/{tx:str}")
-    async def receipt(tx: HexId) -> Response[bytes]:
-        """Return the receipt of a transaction."""
-        place = node.store.find(bytes.fromhex(tx))
-        if place is None:
-            raise HTTPException(status_code=404, detail="No block has this transaction; check its id or send it again.")
-        return Response(node.store.receipts(place[0])[place[1]], media_type=JSON)
-
-    @get("/v1/proofs/receipts/{tx:str}")
-    async def receipt_proof(tx: HexId) -> Response[bytes]:
-        """Return a proof file of a receipt."""
-        return _provable(lambda: proofs.prove_receipt(node, bytes.fromhex(tx)))
-
-    @get("/v1/proofs/records/{key:path}")
-    async def record_proof(key: str, height: Height = None) -> Response[bytes]:
-        """Return a proof file of a record, or of its absence, at one of the last 128 heights."""
-        return _provable(lambda: proofs.prove_record(node, key.removeprefix("/"), height))
-
-    @get("/v1/records/{key:path}")
-    async def record(key: str) -> Response[bytes]:
-        """Return the record under a state key."""
-        return _json(read_record(node, key.removeprefix("/")))
-
-    @get("/v1/tables/{module:str}/{table:str}")
-    async def rows(module: str, table: str, after: str = "", limit: Limit = 50) -> Response[bytes]:
-        """Return a page of a table in key order; `next` continues it."""
-        return _json(read_table(node, f"{module}/{table}/", after, limit))
-
-    @get("/v1/blocks")
-    async def blocks() -> Stream:
-        """Return the whole chain as JSON lines, as `metrobloc export blocks` writes it."""
-        return Stream(_lines(node), media_type=LINES)
-
     return Litestar(
-        [
-            send_one,
-            send_many,
-            status,
-            genesis,
-            checkpoint,
-            trust,
-            receipt,
-            receipt_proof,
-            record_proof,
-            record,
-            rows,
-            blocks,
-        ],
+        ROUTES,
+        state=State({"sealer": sealer}),
         exception_handlers={
             HTTPException: _say,
             Busy: _say_busy,
@@ -140,6 +158,14 @@ def build(sealer: Sealer) -> Litestar:
         logging_config=None,
         debug=False,
     )
+
+
+def _sealer(state: State) -> Sealer:
+    return cast("Sealer", state["sealer"])
+
+
+def _node(state: State) -> Solo:
+    return _sealer(state).node
 
 
 def describe(node: Solo) -> dict[str, object]:
@@ -171,10 +197,6 @@ def read_table(node: Solo, prefix: str, after: str, limit: int) -> dict[str, obj
     items = [{"key": path.decode()[len(prefix) :], "value": msgspec.Raw(raw)} for path, raw in rows]
     following = items[-1]["key"] if len(items) == limit else None
     return {"height": node.machine.height, "items": items, "next": following}
-
-
-def _lines(node: Solo) -> Iterator[bytes]:
-    return (line + b"\n" for line in node.export())
 
 
 def _json(value: object) -> Response[bytes]:

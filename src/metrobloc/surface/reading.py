@@ -1,5 +1,6 @@
 """The reading commands: show, receipt, trust, verify, and the user's keys."""
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 
 from metrobloc import verify as verifier
 from metrobloc.engine import keyfile
-from metrobloc.kernel import accounts, codec, system
+from metrobloc.kernel import accounts, codec, crypto, system
 from metrobloc.kernel.machine import make_rules
 from metrobloc.kernel.tables import Table
 from metrobloc.surface import actions, cli
@@ -20,7 +21,8 @@ Proof = click.Path(path_type=Path, dir_okay=False)
 
 def add(root: click.Group, setting: Setting) -> None:
     """Add the reading commands to the root."""
-    for command in (_show(setting), _receipt(setting), _trust(setting), _verify(), _status(setting), _keys(setting)):
+    commands = (_show, _receipt, _trust, _status, _keys)
+    for command in (*(make(setting) for make in commands), _verify(), _commit()):
         root.add_command(command)
 
 
@@ -35,6 +37,7 @@ def _show(setting: Setting) -> click.Command:
     @with_ledger
     @with_json
     def show(  # noqa: PLR0913
+        *,
         table: str,
         key: str | None,
         proof: Path | None,
@@ -43,7 +46,7 @@ def _show(setting: Setting) -> click.Command:
         limit: int,
         data: Path | None,
         node: str,
-        as_json: bool,  # noqa: FBT001
+        as_json: bool,
     ) -> None:
         """Show a TABLE (as APP/TABLE), or the record under one KEY, with a proof for whoever doubts it."""
         with opened(data, node, setting.modules) as ledger:
@@ -65,11 +68,11 @@ def _show(setting: Setting) -> click.Command:
 
 
 def _check_table(setting: Setting, table: str) -> None:
-    module, _, name = table.partition("/")
+    app, _, name = table.partition("/")
     tables = {n: sorted(m.tables) for n, m in setting.modules.items()} | {
         "kernel": [t.name for t in vars(system).values() if isinstance(t, Table)]
     }
-    if name not in tables.get(module, {}):
+    if name not in tables.get(app, ()):
         known = ", ".join(f"{m}/{n}" for m, names in tables.items() for n in names)
         fail(f"There is no table {table}. There are: {known}.", cli.USAGE)
 
@@ -124,7 +127,7 @@ def _trust(setting: Setting) -> click.Command:
     @click.option("--out", type=Proof, help="Write it to a file instead of printing it.")
     @with_ledger
     def trust(out: Path | None, data: Path | None, node: str) -> None:
-        """Write down whom you trust: this chain and its operator's key, which you compare with the operator in person."""
+        """Write down whom you trust: this chain and its operator's key; compare the key with the operator in person."""
         with opened(data, node, setting.modules) as ledger:
             made = ledger.trust()
         if out is None:
@@ -143,6 +146,26 @@ def _verify() -> click.Command:
         raise click.exceptions.Exit(verifier.main(list(arguments)))
 
     return verify
+
+
+def _commit() -> click.Command:
+    @click.command("commit")
+    @click.argument("document", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+    @click.option(
+        "--salt", type=Proof, required=True, help="Write the salt here; whoever holds it can show the document."
+    )
+    @with_json
+    def commit(document: Path, salt: Path, as_json: bool) -> None:  # noqa: FBT001
+        """Commit to a DOCUMENT without showing it: prints SHA-256 of a fresh 32-byte salt and the document."""
+        fresh = secrets.token_bytes(32)
+        write_new(salt, fresh.hex().encode() + b"\n")
+        made = crypto.sha256(fresh + document.read_bytes()).hex()
+        if as_json:
+            show_json({"commitment": made})
+        else:
+            click.echo(made)
+
+    return commit
 
 
 def _status(setting: Setting) -> click.Command:

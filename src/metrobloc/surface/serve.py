@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +18,15 @@ from metrobloc.surface import http
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: a signal ends the sealer first."""
+    """uvicorn that says when it is open, and leaves signals alone: a signal ends the sealer first."""
+
+    on_started: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door, and tell once it is open."""
+        await super().startup(sockets)
+        if self.started:
+            self.on_started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,18 +65,23 @@ async def _serve(  # noqa: PLR0913
     trust_clock: bool,
 ) -> None:
     sealer = Sealer(node, verifier, trust_clock=trust_clock)
-    config = uvicorn.Config(http.build(sealer), host, port, log_level="warning", access_log=False, lifespan="off")
-    config.h11_max_incomplete_event_size = 64 << 10
+    config = uvicorn.Config(
+        http.build(sealer),
+        host,
+        port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        h11_max_incomplete_event_size=64 << 10,
+        limit_concurrency=1000,
+    )
     server = _Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
     sealing = asyncio.create_task(sealer.run())
     serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        ready(node, server.servers[0].sockets[0].getsockname()[1])
+    server.on_started = lambda: ready(node, server.servers[0].sockets[0].getsockname()[1])
     await asyncio.wait({sealing, serving}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     with contextlib.suppress(SystemExit):

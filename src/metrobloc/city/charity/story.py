@@ -18,6 +18,11 @@ def play(stage: Stage) -> None:
             stage.join(name)
         stage.act("bank", Issue("cny", stage.account(name), yuan * YUAN))
 
+    stage.say("The charity asks for a wheelchair too; that campaign stays open for whoever reads this.")
+    later_ms = stage.time_ms + 300 * DAY_MS
+    case = OpenCampaign("A wheelchair for Ms Zhao", stage.account("hospital"), "cny", 500_000, later_ms, NO_DOCUMENT)
+    stage.act("charity", case)
+
     stage.say("The charity opens a campaign for a child's heart operation; only the hospital can be paid from it.")
     closes_ms = stage.time_ms + DAY_MS
     opened = stage.act(

@@ -83,6 +83,7 @@ class Replay:
             raise ValueError("Replays sign with public role keys; make a demo- chain for them.")
         self.rules = rules
         self.plan = plan
+        self.seed = seed
         self.skipped = plan.skipped
         self._clock = fit(plan.rounds, *window_ms)
         sizes = [(r.number, len(r.cases), self._clock(r.starts_ms)) for r in plan.rounds]
@@ -113,7 +114,8 @@ class Replay:
         for round_ in self.plan.rounds:
             starts_ms, closes_ms = self._clock(round_.starts_ms), self._clock(round_.closes_ms)
             pool = pool_size(round_, self.plan.cases_per_donor)
-            gifts = draw(round_, Random(f"{self._run} {round_.number}"), self.plan.sigma, pool)  # noqa: S311  # no secrets
+            chance = Random(f"{self.plan.asset} {self.seed} {round_.number}")  # noqa: S311  # no secrets
+            gifts = draw(round_, chance, self.plan.sigma, pool)
             yield from self._batches(starts_ms, self._join(range(joined, pool)))
             joined = max(joined, pool)
             yield from self._batches(starts_ms, self._prepare(round_, gifts, closes_ms))

@@ -1,0 +1,33 @@
+"""Read stores through and through: a program of its own, since a damaged store might crash or hold up its reader.
+
+For each path on a line of the input it prints one line: `rows`, the number of rows and a digest of them all, or `refused`
+and the store's sentence.
+"""
+
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from metrobloc.engine.store import Store, StoreError
+
+
+def read(path: Path) -> str:
+    """Open a store, read every row in order and again by its key, and return what is to be printed."""
+    try:
+        store = Store.open(path)
+        try:
+            digest, count = sha256(), 0
+            for count, (key, row) in enumerate(store._rows(b""), 1):
+                digest.update(b"%d %d %s%s" % (len(key), len(row), key, row))
+                if store._row(key) != row:
+                    return f"differs {key!r}"
+            return f"rows {count} {digest.hexdigest()}"
+        finally:
+            store.close()
+    except StoreError as error:
+        return f"refused {error}"
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(read(Path(line.removesuffix("\n"))), flush=True)
