@@ -9,7 +9,7 @@ from metrobloc.city.charity import story as charity_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.kernel.module import Module
-from metrobloc.surface import actions, bench, cli, reading, running
+from metrobloc.surface import actions, bench, cli, reading, replaying, running
 
 STORIES = {"charity": charity_story.play}
 
@@ -33,6 +33,7 @@ def main() -> None:
     for module in modules().values():
         root.add_command(actions.group(setting, module))
     root.add_command(bench.group(setting))
+    root.add_command(replaying.group(setting))
     root()
 
 

@@ -93,7 +93,7 @@ def test_proofs_hold(ask: Ask) -> None:
     rng = random.Random(30)
     leaves = [rng.randbytes(32) for _ in range(1000)]
     _, tiles = Log().extended(leaves)
-    questions = []
+    questions: list[Question] = []
     for _ in range(rounds(200, 5000)):
         new = rng.randint(1, len(leaves))
         root, old, index = text(root_at(new, lambda *tile: tiles[tile])), rng.randint(1, new), rng.randrange(new)

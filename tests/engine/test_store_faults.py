@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from random import Random
+from signal import SIGKILL
 
 import pytest
 
@@ -58,7 +59,7 @@ def holds(path: Path, height: int) -> int:
 def test_killed_at_random_instants(tmp_path: Path) -> None:
     random, path, head = Random(SEED), tmp_path / "store", -1
     for turn in range(rounds(25, 1000)):
-        if turn % 20 == 19:
+        if turn % 8 == 7:
             shutil.rmtree(path)
             head = -1
         with committing(path) as child:
@@ -74,47 +75,62 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
         head = holds(path, max(head, acknowledged(printed)))
 
 
-@pytest.mark.parametrize("call", strace.WRITING)
-def test_killed_at_a_chosen_call(tmp_path: Path, call: str) -> None:
+@pytest.mark.parametrize(
+    ("call", "nth_max"),
+    [("write", 60), ("pwrite64", 30), ("fdatasync", 60), ("fsync", 2), ("openat", 4), ("ftruncate", 3), ("unlink", 2)],
+)
+def test_killed_at_a_chosen_call(tmp_path: Path, call: str, nth_max: int) -> None:
     need(strace.works(), "strace with the right to trace")
     random, path, head = Random(call), tmp_path / "store", -1
     for _ in range(rounds(2, 100)):
-        with committing(path, head + 60) as child, strace.attached(child.pid, Injection(call, random.randrange(1, 40))):
+        fault = Injection(call, random.randint(1, nth_max))
+        with committing(path, head + 90) as child, strace.attached(child.pid, fault):
             printed, _ = child.communicate("\n")
-        print("HIT", call, child.returncode)
+        assert child.returncode == -SIGKILL, fault
         head = holds(path, max(head, acknowledged(printed)))
 
 
-@pytest.mark.parametrize("call", ["write", "mkdir", "openat", "rename", "fsync", "fdatasync", "pwrite64"])
-def test_killed_while_the_store_is_made(tmp_path: Path, call: str) -> None:
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat", "ftruncate", "rename", "mkdir"])
+def test_killed_while_the_store_is_made_opened_or_closed(tmp_path: Path, call: str) -> None:
     need(strace.works(), "strace with the right to trace")
-    times = strace.calls(command(tmp_path / "whole", -1), tmp_path / "trace", [call])[call]
-    for nth in sorted({times, times - 1, *Random(call).sample(range(1, times + 1), min(times, rounds(2, 50)))} - {0}):
+    times = strace.calls(command(tmp_path / "whole", 1), tmp_path / "trace", [call])[call]
+    late = range(max(1, times - 60), times + 1)
+    for nth in Random(call).sample(late, min(len(late), rounds(2, 60))):
         path = tmp_path / f"store-{nth}"
-        subprocess.run(strace.traced(command(path, -1), Injection(call, nth)), cwd=ROOT, input=b"", check=False)
+        program = strace.traced(command(path, 1), Injection(call, nth))
+        printed = subprocess.run(program, cwd=ROOT, input="\n", text=True, stdout=-1, check=False).stdout
         if not path.exists():
             Store.create(path, GENESIS).close()
-        assert holds(path, -1) == -1
+        holds(path, acknowledged(printed.removeprefix("ready\n")))
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize("call", ["write", "pwrite64", "fdatasync"])
-@pytest.mark.parametrize("lasting", [False, True])
-def test_a_write_that_fails_stops_the_program_with_a_sentence(
-    tmp_path: Path, call: str, error: str, lasting: bool
-) -> None:
+def test_a_write_that_fails_stops_the_program_with_a_sentence(tmp_path: Path, call: str, error: str) -> None:
     need(strace.works(), "strace with the right to trace")
     path = tmp_path / "store"
     with committing(path, 2) as child:
         child.communicate("\n")
     head = holds(path, 2)
-    for nth in range(1, rounds(4, 40)):
-        fault = Injection(call, nth, error, lasting)
-        with committing(path, head + 12) as child, strace.attached(child.pid, fault, path):
+    for nth in range(1, rounds(5, 40)):
+        fault = Injection(call, nth, error, lasting=nth % 2 == 0)
+        with committing(path, head + 30) as child, strace.attached(child.pid, fault, path):
             printed, said = child.communicate("\n")
-        assert child.returncode == 1, (nth, printed, said)
+        assert child.returncode == 1, (fault, printed, said)
         assert "could not be written" in said
         assert "start it again" in said
+        head = holds(path, max(head, acknowledged(printed)))
+
+
+@pytest.mark.parametrize("call", ["fsync", "openat", "ftruncate", "unlink"])
+def test_a_fault_beside_a_block_loses_nothing(tmp_path: Path, call: str) -> None:
+    need(strace.works(), "strace with the right to trace")
+    path, head = tmp_path / "store", -1
+    for nth in range(1, rounds(2, 20)):
+        fault = Injection(call, nth, "ENOSPC", lasting=True)
+        with committing(path, head + 30) as child, strace.attached(child.pid, fault):
+            printed, said = child.communicate("\n")
+        assert child.returncode == 0 or "could not be written" in said, fault
         head = holds(path, max(head, acknowledged(printed)))
 
 

@@ -1,7 +1,7 @@
-"""Commit numbered synthetic blocks and say after each one that it is acknowledged: the program that faults are put into.
+"""Commit numbered synthetic blocks and say of each one that it is acknowledged: the program that faults are put into.
 
-Arguments: the store's path, the seed, the height to end at. It makes the store when there is none, prints `ready`, waits
-for a line, and goes on from the store's head.
+Arguments: the store's path, the seed, the height to end at. It makes the store when there is none, prints `ready`,
+waits for a line, and goes on from the store's head.
 """
 
 import sys
@@ -14,19 +14,23 @@ from tests.faults.blocks import GENESIS, blocks, meta
 
 
 def main(path: Path, seed: int, last: int) -> None:
-    """Commit up to a height; on a fault of the store print its sentence and exit with 1."""
+    """Commit up to a height; on a fault of the store exit with 1 and its sentence."""
     rocks.WRITE_BUFFER_BYTES = 1 << 18  # so that tables are written, and journals changed, every few blocks
     try:
         store = Store.open(path) if path.exists() else Store.create(path, GENESIS)
-        print("ready", flush=True)
+        _say("ready")
         sys.stdin.readline()
         for block in islice(blocks(seed), store.head() + 1, last + 1):
             store.commit(block, meta(block))
-            print("acknowledged", block.height, flush=True)
+            _say(f"acknowledged {block.height}")
     except StoreError as error:
-        print(error, file=sys.stderr, flush=True)
-        sys.exit(1)
+        sys.exit(str(error))
     store.close()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Kill a program at a chosen system call, or let that call fail: for any command line, by way of strace.
 
-strace counts calls for each thread by itself: the first thread whose count reaches `nth` is hit. A kill comes as the call
-is entered, before it does anything.
+strace counts calls for each thread by itself: the first thread whose count reaches `nth` is hit. A kill comes as the
+call is entered, before it does anything.
 """
 
 import shutil
@@ -19,7 +19,7 @@ WRITING = ("write", "pwrite64", "fdatasync", "fsync", "rename", "openat", "ftrun
 
 
 class Injection(NamedTuple):
-    """At the `nth` use of a call: kill the program (no error), or return an error such as EIO; from then on if asked."""
+    """At the `nth` use of a call kill the program, or with an error such as EIO let it fail; from then on if asked."""
 
     call: str
     nth: int

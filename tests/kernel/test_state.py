@@ -166,8 +166,9 @@ ROWS = st.lists(st.tuples(NAMES, st.none() | NAMES), max_size=80)
 @settings(deadline=None, max_examples=150)
 @given(ROWS, NAMES | st.just(b""), st.none() | NAMES, st.integers(1, 5))
 def test_rows_in_memory_are_a_sorted_dictionary(
-    changes: list[tuple[bytes, bytes | None]], prefix: bytes, after: bytes | None, limit: int
+    changes: list[tuple[bytes, bytes | None]], prefix: bytes, beyond: bytes | None, limit: int
 ) -> None:
+    after = beyond and prefix + beyond
     rows, model = Rows(), dict[bytes, bytes]()
     for key, value in changes:
         rows.set(key, value)

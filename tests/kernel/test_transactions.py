@@ -302,7 +302,7 @@ def test_numbers_stay_in_range() -> None:
 
 
 @pytest.mark.parametrize("how", ["bug", "foreign", "bad_code"])
-def test_a_bug_is_internal_and_changes_nothing(how: str) -> None:
+def test_a_bug_is_internal_and_changes_nothing(how: toys.How) -> None:
     chain, sound = Toys(), Toys()
     assert chain.codes(chain.tx("bank", RED, Break(how)), chain.tx("bank", Put("next", "red"))) == ["internal", "ok"]
     assert len(chain.bugs) == 1
@@ -312,7 +312,7 @@ def test_a_bug_is_internal_and_changes_nothing(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["fault", "memory", "recursion", "disk"])
-def test_a_fault_of_the_machine_is_nobodys_receipt(how: str) -> None:
+def test_a_fault_of_the_machine_is_nobodys_receipt(how: toys.How) -> None:
     chain = Toys()
     with pytest.raises((MachineFault, MemoryError, RecursionError, OSError)):
         chain.block(chain.tx("bank", Break(how)))

@@ -23,6 +23,9 @@ from metrobloc.testing.sandbox import START_MS, Sandbox
 app = Module("toy", {"never": "This toy always says no."})
 
 
+How = Literal["bug", "foreign", "bad_code", "fault", "memory", "recursion", "disk"]
+
+
 class Box(Record):
     """What is kept under a name."""
 
@@ -81,7 +84,7 @@ class Grow(Message):
 class Break(Message):
     """Fail in a way that no rule provides for."""
 
-    how: Literal["bug", "foreign", "bad_code", "fault", "memory", "recursion", "disk"]
+    how: How
 
 
 class Never(Message):

@@ -33,7 +33,10 @@ class Reader(Protocol):
         """Return the record's bytes, or None."""
 
     def scan(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
-        """Return up to `limit` records whose keys begin with `prefix` and lie beyond `after`, in key order."""
+        """Return up to `limit` records under `prefix`, beyond `after` if that is given, in key order.
+
+        `after` begins with `prefix` too.
+        """
 
     def scan_index(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Return index rows as `scan` does records."""

@@ -1,24 +1,27 @@
 """The kernel's own tables: what every chain has whatever its applications are."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from metrobloc.kernel.receipts import LogHead
 from metrobloc.kernel.tables import Index, Param, Table
 from metrobloc.kernel.types import AccountId, Amount, Code, Digest, Key, Public, Record, TimeMs, Total
 
 NAME = "kernel"
+Keys = Annotated[tuple[Key, ...], Meta(max_length=16)]
 
 
 class Account(Record):
     """Who can sign: its keys now, its keys to come, and who pays its quota."""
 
-    keys: tuple[Key, ...]
+    keys: Keys
     payer: AccountId | None = None
     quota_per_hour: Total = 0
     threshold: Total = 1
-    next_keys: tuple[Key, ...] = ()
+    next_keys: Keys = ()
     next_from_ms: TimeMs = 0
-    guardians: tuple[AccountId, ...] = ()
+    guardians: Annotated[tuple[AccountId, ...], Meta(max_length=16)] = ()
 
     def keys_at(self, time_ms: int) -> tuple[str, ...]:
         """Return the keys in force at a time: a rotation takes effect by the clock, not by a transaction."""

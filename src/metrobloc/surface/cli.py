@@ -7,7 +7,7 @@ trusted, not found); 4 no node, or a machine that cannot go on.
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 import click
 import msgspec
@@ -64,7 +64,7 @@ class Group(click.Group):
             fail(f"The machine did not let it happen: {error}.", NO_NODE)
 
 
-def fail(sentence: str, code: int) -> None:
+def fail(sentence: str, code: int) -> Never:
     """Say why on stderr and end with a code."""
     click.echo(sentence, err=True)
     raise click.exceptions.Exit(code)
