@@ -261,13 +261,13 @@ def test_the_header_stands_behind_the_log_of_its_state() -> None:
         lambda: city().contents(GIFT),
         lambda: city().contents(NO_GIFT),
         lambda: city().contents(LOG_KEY, receipt=6),
-        lambda: handed_down(5, 6),
+        lambda: handed_down(5),
     ],
     ids=["record", "absence", "receipt", "succession"],
 )
 def test_every_altered_byte_is_noticed(make: Callable[[], Contents]) -> None:
     rng = random.Random(9)
-    data, trust = encode(make()), trust_file(OPERATORS[0], OPERATORS[2])
+    data, trust = encode(make()), trust_file(OPERATORS[0], OPERATORS[1])
     for at in range(len(data)):
         for bit in rng.sample(range(8), rounds(1, 8)):
             wrong = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]

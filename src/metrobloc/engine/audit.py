@@ -6,13 +6,16 @@ by row besides (`Compared`), so that a flipped bit anywhere in it is found.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import msgspec
 from msgspec import Raw, Struct
 
+from metrobloc.engine.journal import read
+from metrobloc.engine.keyfile import read_key
 from metrobloc.engine.memory import Memory
 from metrobloc.engine.rows import UNDO_HEIGHTS
-from metrobloc.engine.solo import genesis_of, present
+from metrobloc.engine.solo import JOURNAL_FILE, KEY_FILE, genesis_of, present
 from metrobloc.engine.store import Store
 from metrobloc.engine.verifier import Verdict, Verifier
 from metrobloc.kernel import codec, crypto, notes
@@ -156,6 +159,22 @@ def audit_export(
     else:
         audit.report.say("The export has no end: its last line, with the signed head of the log, is missing.")
     return audit.report
+
+
+def audit_folder(home: Path, modules: Modules, trust: bytes | None, progress: Callable[[int], None]) -> Report:
+    """Audit a data folder on which no node runs: its store, the operator's key and the journal of promises."""
+    store = Store.open(home / "store")
+    try:
+        report = audit_store(store, modules, trust, progress)
+    finally:
+        store.close()
+    try:
+        read(home / JOURNAL_FILE)
+        if read_key(home / KEY_FILE).key_id != report.operator:
+            report.say(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
+    except MachineFault as fault:
+        report.say(str(fault))
+    return report
 
 
 def audit_store(store: Store, modules: Modules, trust: bytes | None, progress: Callable[[int], None]) -> Report:

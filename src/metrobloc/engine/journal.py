@@ -1,44 +1,66 @@
 """Promised transactions, on disk before the promise is given, so that a crash in between does not break one.
 
-One JSON line a transaction, appended and synced. At a start the node takes up what is neither in the store nor expired;
-the file is emptied when all it holds is in.
+A line holds the SHA-256 (hex) of an envelope, a blank, and the envelope; it is appended and synced. At a start the node
+takes up what is not in the store; the file is emptied when all it holds is in. A torn last line was never promised and
+is dropped; any other line that does not match its hash is damage, and is refused.
 """
 
 import os
-from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from metrobloc.engine.keyfile import sync_folder
+from metrobloc.kernel.errors import MachineFault
 
 
 class Journal:
     """An append-only file of envelopes."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file."""
+        """Open or make the file, and drop a torn end; MachineFault when it is damaged."""
         self.path = path
         fresh = not path.exists()
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if fresh:
             sync_folder(path.parent)
+        self.pending = read(path)
+        os.ftruncate(self._handle, sum(len(_line(raw)) for raw in self.pending))
 
-    def append(self, raws: Sequence[bytes]) -> None:
-        """Write envelopes (which hold no line feed) and sync them; OSError when the disk does not take them."""
-        data = b"".join([raw + b"\n" for raw in raws])
-        if os.write(self._handle, data) != len(data):
+    def append(self, raw: bytes) -> None:
+        """Write an envelope (which holds no line feed) and sync it; OSError when the disk does not take it."""
+        line = _line(raw)
+        if os.write(self._handle, line) != len(line):
             raise OSError("the journal of promises could not be written whole")
         os.fdatasync(self._handle)
-
-    def pending(self) -> list[bytes]:
-        """Return the whole lines; a torn last one was never promised."""
-        lines = self.path.read_bytes().split(b"\n")
-        return [line for line in lines[:-1] if line]
+        self.pending.append(raw)
 
     def clear(self) -> None:
-        """Forget all: everything in it is in the store or has expired."""
+        """Forget all: everything in it is in the store or was turned away."""
         os.ftruncate(self._handle, 0)
         os.fdatasync(self._handle)
+        self.pending.clear()
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
+
+
+def read(path: Path) -> list[bytes]:
+    """Return the envelopes of a journal; MachineFault when one is damaged."""
+    *lines, end = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    if end and _whole(end[:-1]):
+        lines.append(end[:-1])  # only its line feed is damaged
+    if not all(map(_whole, lines)):
+        raise MachineFault(
+            f"The journal of promises, {path}, is damaged: a promised transaction may be lost. Keep a copy of it for "
+            "those who hold a promise, remove the file, and start again."
+        )
+    return [line[65:] for line in lines]
+
+
+def _line(raw: bytes) -> bytes:
+    return sha256(raw).hexdigest().encode() + b" " + raw + b"\n"
+
+
+def _whole(line: bytes) -> bool:
+    return line[:65] == sha256(line[65:]).hexdigest().encode() + b" "

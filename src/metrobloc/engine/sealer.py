@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from metrobloc.engine.journal import Journal
-from metrobloc.engine.solo import Solo, present
+from metrobloc.engine.solo import JOURNAL_FILE, Solo, present
 from metrobloc.engine.verifier import Verdict, Verifier
 from metrobloc.kernel import envelope
 from metrobloc.kernel.block import Outcome
@@ -74,8 +74,7 @@ class Sealer:
         self._trust_clock = trust_clock
         self._queue: deque[tuple[bytes, _Batch, int]] = deque()
         self._wake = asyncio.Event()
-        self._journal = Journal(node.home / "journal")
-        self._promised = len(self._journal.pending())
+        self._journal = Journal(node.home / JOURNAL_FILE)
 
     async def submit(self, raws: Sequence[bytes]) -> list[Answer]:
         """Check, queue and wait until all are durable or turned away; answers in the order given."""
@@ -104,8 +103,7 @@ class Sealer:
         by_ms = min(expires - 1, clock_ms() + PROMISE_MS)
         if by_ms <= clock_ms():
             return Answer("void", "expired", verdict.hex(), sentence=VOIDS["expired"])
-        self._journal.append([raw])
-        self._promised += 1
+        self._journal.append(raw)
         batch = _Batch([None])
         self._put([(raw, batch, 0)])
         note = self.node.promise(verdict, by_ms).decode()
@@ -122,9 +120,8 @@ class Sealer:
                 if self._queue or self._is_due():
                     self._seal()
                     await asyncio.sleep(0)
-                elif self._promised:
+                elif self._journal.pending:
                     self._journal.clear()
-                    self._promised = 0
         except MachineFault as fault:
             self.fault = fault
             raise
@@ -181,7 +178,7 @@ class Sealer:
     async def _take_up(self) -> None:
         """Queue what was promised before a crash and is not in the store."""
         batch = _Batch([])
-        raws = self._journal.pending()
+        raws = list(self._journal.pending)
         for raw, verdict in zip(raws, await self._check(raws), strict=True):
             if isinstance(verdict, bytes) and self.node.store.find(verdict) is None:
                 batch.answers.append(None)

@@ -46,6 +46,7 @@ _receipts = msgspec.json.Decoder(ReadReceipt)
 AHEAD_MS_MAX = 31 * 86_400_000
 KEY_FILE = "operator.key"
 RESTORE = "Restore the node from a backup, or run `metrobloc audit` to see what differs."
+JOURNAL_FILE = "journal"
 NEXT_KEY_FILE = "operator.key.next"
 
 

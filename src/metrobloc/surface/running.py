@@ -13,10 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.stage import Stage
-from metrobloc.engine.audit import Report, audit_export, audit_store
+from metrobloc.engine.audit import Report, audit_export, audit_folder
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo
-from metrobloc.engine.store import Store
 from metrobloc.engine.verifier import check_all
 from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.errors import MachineFault
@@ -166,11 +165,7 @@ def _audit(setting: Setting) -> click.Command:
         trusted = trust.read() if trust else None
         with progress("transactions", None, quiet=as_json) as done:
             if data is not None:
-                store = Store.open(data / "store")
-                try:
-                    report = audit_store(store, setting.load_modules, trusted, done)
-                finally:
-                    store.close()
+                report = audit_folder(data, setting.load_modules, trusted, done)
             elif source is not None and source.startswith(("http://", "https://")):
                 with opened(None, source, setting.modules) as ledger:
                     report = audit_export(ledger.lines(), setting.load_modules, trusted, done)
