@@ -22,7 +22,10 @@ def test_canonical_bytes_are_the_ledgers() -> None:
     for _ in range(rounds(300, 10_000)):
         words = ["".join(rng.choices(MARKS, k=rng.randrange(9))) for _ in range(8)]
         value = {f"{rng.choice('aZ_~ ')}{number}": word for number, word in enumerate(words)}
-        whole: dict[str, object] = value | {"z": [rng.randrange(1 - 2**53, 2**53), True, False, None, {}, []], "": {"b": 1, "a": -1}}
+        whole: dict[str, object] = value | {
+            "z": [rng.randrange(1 - 2**53, 2**53), True, False, None, {}, []],
+            "": {"b": 1, "a": -1},
+        }
         assert _canonical(whole) == encode(whole)
 
 

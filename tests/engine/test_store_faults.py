@@ -56,6 +56,7 @@ def holds(path: Path, height: int) -> int:
     return head
 
 
+@pytest.mark.timeout(3600)
 def test_killed_at_random_instants(tmp_path: Path) -> None:
     random, path, head = Random(SEED), tmp_path / "store", -1
     for turn in range(rounds(25, 1000)):
@@ -154,6 +155,7 @@ def ask(reader: subprocess.Popen[str], path: Path) -> str:
     return reader.stdout.readline()
 
 
+@pytest.mark.timeout(3600)
 def test_a_flipped_bit_is_noticed_or_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rocks, "WRITE_BUFFER_BYTES", 1 << 17)
     store = Store.create(tmp_path / "live", GENESIS)

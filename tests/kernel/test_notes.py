@@ -190,7 +190,9 @@ def test_a_note_is_utf_8() -> None:
     [
         ([], "open"),
         (["cd" * 32, PROMISE.by_ms - 1, PROMISE.by_ms], "open"),
-        ([PROMISE.by_ms, PROMISE.tx_id, PROMISE.by_ms + 1], "kept"),
+        ([PROMISE.tx_id], "open"),
+        (["cd" * 32, PROMISE.by_ms - 1, PROMISE.tx_id, "ef" * 32, PROMISE.by_ms, PROMISE.by_ms + 1], "kept"),
+        ([PROMISE.by_ms, PROMISE.tx_id, PROMISE.by_ms + 1], "broken"),
         ([PROMISE.by_ms, "cd" * 32, PROMISE.by_ms + 1, PROMISE.tx_id], "broken"),
     ],
 )

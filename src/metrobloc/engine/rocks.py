@@ -53,6 +53,7 @@ def _options(*, create: bool) -> Options:
     options.create_if_missing(create)
     options.set_error_if_exists(create)
     options.set_paranoid_checks(enabled=True)
+    # The other modes refuse some or all tails torn by a power cut; what this one drops, `acknowledged` tells from loss.
     options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_background_jobs(2)

@@ -5,11 +5,12 @@ durable. A transaction sent again is answered with what became of it the first t
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +21,9 @@ from metrobloc.kernel import envelope
 from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.errors import VOIDS, MachineFault
 from metrobloc.kernel.genesis import is_demo
+
+T = TypeVar("T")
+log = logging.getLogger("metrobloc")
 
 BLOCK_MAX = 1000
 QUEUE_MAX = 50_000
@@ -72,7 +76,9 @@ class Sealer:
         self.fault: MachineFault | None = None
         self._verifier = verifier
         self._trust_clock = trust_clock
+        self._promised: deque[bytes] = deque()  # goes before all others: nothing may come between it and its promise
         self._queue: deque[tuple[bytes, _Batch, int]] = deque()
+        self._ending = False
         self._wake = asyncio.Event()
         self._journal = Journal(node.home / JOURNAL_FILE)
 
@@ -87,41 +93,61 @@ class Sealer:
         """Execute transactions of a story or replay on a demo chain, at a block time not after now."""
         verdicts = await self._check(raws)
         last = self.node.machine.time_ms
-        if self.fault or not is_demo(self.node.chain) or not last <= time_ms <= clock_ms():
+        if self.fault:
+            raise self.fault
+        if not is_demo(self.node.chain) or not last <= time_ms <= clock_ms():
             sentence = f"Only a demo chain plays the past, from {last} ms to now; send without a time."
             return [Answer("void", "clock", sentence=sentence)] * len(raws)
         sound = [raw for raw, verdict in zip(raws, verdicts, strict=True) if isinstance(verdict, bytes)]
-        outcomes = iter(self.node.execute(sound, time_ms))
+        outcomes = iter(self._execute(sound, time_ms))
         return [_malformed(v) if isinstance(v, tuple) else self._answer(next(outcomes)) for v in verdicts]
 
     async def promise(self, raw: bytes) -> Answer:
-        """Check and journal a transaction, queue it, and answer at once with a signed promise."""
+        """Check and journal a transaction, queue it, and answer at once with a signed promise.
+
+        Promised is only what would get a receipt now and at the promise's end: nobody can talk the node into a promise
+        that the ledger's rules then keep it from keeping.
+        """
         verdict = (await self._check([raw]))[0]
         if isinstance(verdict, tuple):
             return _malformed(verdict)
-        expires = envelope.reopen(raw).payload.expires
-        by_ms = min(expires - 1, clock_ms() + PROMISE_MS)
-        if by_ms <= clock_ms():
-            return Answer("void", "expired", verdict.hex(), sentence=VOIDS["expired"])
-        self._journal.append(raw)
-        batch = _Batch([None])
-        self._put([(raw, batch, 0)])
+        if self.fault:
+            raise self.fault
+        known = raw in self._promised
+        now_ms = clock_ms()
+        by_ms = min(envelope.reopen(raw).payload.expires - 1, now_ms + PROMISE_MS)
+        for time_ms in (now_ms, by_ms):
+            outcome = self.node.try_out([raw] if known else [*self._promised, raw], time_ms)
+            if outcome.index < 0:
+                return self._answer(outcome)
+        if not known:
+            self._guarded(lambda: self._journal.append(raw))
+            self._promised.append(raw)
+            self._wake.set()
         note = self.node.promise(verdict, by_ms).decode()
         return Answer("accepted", "promised", verdict.hex(), promise=note)
 
+    def end(self) -> None:
+        """Let `run` return once nothing is waiting."""
+        self._ending = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Seal blocks until cancelled; a fault of the machine ends it and everything waiting."""
+        """Seal blocks until `end`; a fault of the machine ends it and everything waiting."""
         try:
             await self._take_up()
             while True:
                 await self._pause()
                 if self.fault:
                     raise self.fault
-                if self._queue or self._is_due():
-                    self._seal()
+                sealed = True
+                if self._promised or self._queue or self._is_due():
+                    sealed = self._seal()
                     await asyncio.sleep(0)
-                elif self._journal.pending:
-                    self._journal.clear()
+                if not self._promised and self._journal.pending:
+                    self._guarded(self._journal.clear)
+                if self._ending and not self._queue and not (self._promised and sealed):
+                    return
         except MachineFault as fault:
             self.fault = fault
             raise
@@ -134,7 +160,7 @@ class Sealer:
 
     async def _pause(self) -> None:
         """Sleep until something is queued, a deadline may be due, or the checkpoint wants renewal."""
-        if self._queue:
+        if self._queue or self._ending or (self._promised and self._clock_fault(clock_ms()) is None):
             return
         self._wake.clear()
         try:
@@ -144,28 +170,57 @@ class Sealer:
             if clock_ms() // 1000 - signed_s >= RENEW_S:
                 self.node.renew(clock_ms())
 
-    def _seal(self) -> None:
-        """Execute and commit what is queued, at most one block's worth, and answer."""
+    def _seal(self) -> bool:
+        """Execute and commit what is queued, at most one block's worth, and answer; tell whether the clock allowed it.
+
+        While it does not, what is promised stays and all else is turned away: the clock may be right again later.
+        """
         items = [self._queue.popleft() for _ in range(min(len(self._queue), BLOCK_MAX))]
-        try:
-            time_ms = self.node.block_time(clock_ms(), trust_clock=self._trust_clock)
-        except MachineFault as fault:  # the clock: nothing was executed, and it may be right again later
+        now_ms = clock_ms()
+        fault = self._clock_fault(now_ms)
+        if fault is not None:
             for _, batch, slot in items:
                 batch.settle(slot, Answer("void", "clock", sentence=str(fault)))
-            return
+            return False
+        promised = list(self._promised)
         try:
-            outcomes = self.node.execute([raw for raw, _, _ in items], time_ms)
-        except BaseException as error:
+            outcomes = self._execute([*promised, *[raw for raw, _, _ in items]], now_ms)
+        except BaseException:
             self._queue.extendleft(reversed(items))
-            raise MachineFault(f"The node stopped while executing or writing a block: {error}") from error
-        for (_, batch, slot), outcome in zip(items, outcomes, strict=True):
+            raise
+        self._promised.clear()
+        for (_, batch, slot), outcome in zip(items, outcomes[len(promised) :], strict=True):
             batch.settle(slot, self._answer(outcome))
+        return True
+
+    def _execute(self, raws: Sequence[bytes], time_ms: int) -> list[Outcome]:
+        outcomes = self._guarded(lambda: self.node.execute(raws, time_ms))
+        for bug in self.node.bugs:
+            log.error("An application has a fault; its transaction was refused as `internal`.\n%s", bug)
+        self.node.bugs.clear()
+        return outcomes
+
+    def _guarded(self, step: Callable[[], T]) -> T:
+        """Do what must not fail: if it does, nothing more is taken and `run` ends."""
+        try:
+            return step()
+        except BaseException as error:
+            self.fault = MachineFault(f"The node stopped while executing or writing a block: {error}")
+            self._wake.set()
+            raise self.fault from error
+
+    def _clock_fault(self, now_ms: int) -> MachineFault | None:
+        try:
+            self.node.block_time(now_ms, trust_clock=self._trust_clock)
+        except MachineFault as fault:
+            return fault
+        return None
 
     def _answer(self, outcome: Outcome) -> Answer:
         name = outcome.id.hex()
         if outcome.index >= 0:
             return Answer("committed", outcome.code, name, outcome.height, outcome.index)
-        place = self.node.store.find(outcome.id) if outcome.code == "replayed" else None
+        place = self.node.store.find(outcome.id)
         if place is None:
             return Answer("void", outcome.code, name, sentence=VOIDS[outcome.code])
         receipt = present(self.node.receipt(outcome.id))
@@ -177,12 +232,10 @@ class Sealer:
 
     async def _take_up(self) -> None:
         """Queue what was promised before a crash and is not in the store."""
-        batch = _Batch([])
         raws = list(self._journal.pending)
         for raw, verdict in zip(raws, await self._check(raws), strict=True):
             if isinstance(verdict, bytes) and self.node.store.find(verdict) is None:
-                batch.answers.append(None)
-                self._queue.append((raw, batch, len(batch.answers) - 1))
+                self._promised.append(raw)
 
     async def _enqueue(self, raws: Sequence[bytes]) -> _Batch:
         verdicts = await self._check(raws)

@@ -11,13 +11,15 @@ old key still leads to the new one through the succession notes, which every pro
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
 
 from metrobloc.engine import keyfile
+from metrobloc.engine.journal import Journal
+from metrobloc.engine.journal import read as read_journal
 from metrobloc.engine.rows import UNDO_HEIGHTS
 from metrobloc.engine.store import Store
 from metrobloc.kernel import codec, crypto, log
@@ -45,9 +47,9 @@ _receipts = msgspec.json.Decoder(ReadReceipt)
 
 AHEAD_MS_MAX = 31 * 86_400_000
 KEY_FILE = "operator.key"
-RESTORE = "Restore the node from a backup, or run `metrobloc audit` to see what differs."
-JOURNAL_FILE = "journal"
 NEXT_KEY_FILE = "operator.key.next"
+JOURNAL_FILE = "journal"
+RESTORE = "Restore the node from a backup, or run `metrobloc audit` to see what differs."
 
 
 class Solo:
@@ -66,12 +68,19 @@ class Solo:
 
     @classmethod
     def create(cls, home: Path, genesis: bytes, modules: Mapping[str, Module]) -> Self:
-        """Found a chain in a new folder; MachineFault when something is there already."""
+        """Found a chain in a new folder; MachineFault when something is there already.
+
+        The operator's key is made when the chain is first opened, so a kill in between leaves nothing half made.
+        """
         make_rules(genesis, modules)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (home / KEY_FILE).exists() or (home / "store").exists():
+        if (home / "store").exists():
             raise MachineFault(f"There is a chain in {home} already; choose another folder with --data.")
-        keyfile.write_key(home / KEY_FILE, keyfile.new_key())
+        if (home / KEY_FILE).exists():
+            raise MachineFault(
+                f"There is an operator's key in {home} but no ledger: restore the ledger from a backup, or choose "
+                "another folder with --data."
+            )
         Store.create(home / "store", genesis).close()
         return cls.open(home, modules)
 
@@ -132,6 +141,12 @@ class Solo:
             )
         return clock_ms
 
+    def try_out(self, raws: Sequence[bytes], time_ms: int) -> Outcome:
+        """Execute checked transactions in a block that is then dropped; return what became of the last one."""
+        self._require_alive()
+        run = self.machine.open_block(max(time_ms, self.machine.time_ms))
+        return [run.apply(raw) for raw in raws][-1]
+
     def checkpoint(self) -> bytes:
         """Return the newest signed checkpoint."""
         return self.store.meta("checkpoint") or b""
@@ -186,20 +201,30 @@ class Solo:
         return new.key_id
 
     def export(self) -> Iterator[bytes]:
-        """Yield the chain as JSON lines: genesis, every block with its header, the checkpoint with its succession."""
+        """Yield the chain as JSON lines: genesis, every block with its header, the checkpoint with its succession.
+
+        It may run in another thread than the node's: it ends where the checkpoint of its beginning ends.
+        """
+        checkpoint, operator, succession = self.checkpoint(), self.key.key_id, self.succession()
+        size = open_checkpoint(checkpoint, self.chain, operator)[0].size
         yield b'{"genesis":' + genesis_of(self.store) + b"}"
-        for height in range(1, self.machine.height + 1):
-            header, _ = present(self.store.header(height))
-            yield b'{"block":' + present(self.store.block(height)) + b',"header":' + header + b"}"
-        end = {"checkpoint": self.checkpoint().decode(), "operator": self.key.key_id, "succession": self.succession()}
-        yield codec.encode(end)
+        for height in count(1):
+            found = self.store.header(height)
+            if found is None or found[1] > size:
+                break
+            yield b'{"block":' + present(self.store.block(height)) + b',"header":' + found[0] + b"}"
+        yield codec.encode({"checkpoint": checkpoint.decode(), "operator": operator, "succession": succession})
 
     def backup(self, target: Path) -> None:
-        """Copy the chain and the operator's key to a folder that does not exist yet."""
+        """Copy the chain, what is promised and the operator's key to a folder that does not exist yet."""
         if target.exists():
             raise MachineFault(f"There is something at {target} already; choose another folder.")
         target.mkdir(mode=0o700, parents=True)
         self.store.backup(target / "store")
+        journal = Journal(target / JOURNAL_FILE)
+        for raw in read_journal(self.home / JOURNAL_FILE):
+            journal.append(raw)
+        journal.close()
         keyfile.write_key(target / KEY_FILE, self.key)
 
     @classmethod
@@ -214,11 +239,13 @@ class Solo:
             if newest is not None:
                 signed, _ = _opened_by_any(newest, backup)
                 ours = backup.machine.log
-                if signed.size > ours.size or log.root_at(signed.size, backup.store.tile) != signed.root:
+                if signed.size > ours.size:
                     raise MachineFault(
                         f"The backup ends at log size {ours.size}, and the operator has signed {signed.size}: what "
-                        "came after is not in it. Look for a newer backup, or rebuild from an export."
+                        "came after is not in it. Look for a newer backup."
                     )
+                if log.root_at(signed.size, backup.store.tile) != signed.root:
+                    raise MachineFault("The checkpoint signs another history than the backup holds; use neither.")
             backup.backup(home)
             return backup.machine.height
         finally:
@@ -303,15 +330,17 @@ def _opened_by_any(note: bytes, node: Solo) -> tuple[Checkpoint, int]:
 
 
 def _open_key(home: Path, store: Store) -> crypto.SigningKey:
-    """Read the operator's key; end a change of keys that a crash interrupted."""
-    current = store.meta("operator")
-    following = home / NEXT_KEY_FILE
+    """Read the operator's key, or make a new chain's; end a change of keys that a crash interrupted."""
+    current, path, following = store.meta("operator"), home / KEY_FILE, home / NEXT_KEY_FILE
+    if current is None and not path.exists():
+        keyfile.write_key(path, keyfile.new_key())
+    key = keyfile.read_key(path)
+    if current in {None, key.key_id.encode()}:
+        return key
     if following.exists():
         key = keyfile.read_key(following)
-        if current is not None and key.key_id.encode() == current:
-            os.replace(following, home / KEY_FILE)  # noqa: PTH105  # the atomic one
-            keyfile.sync_folder(home)
-    key = keyfile.read_key(home / KEY_FILE)
-    if current is not None and key.key_id.encode() != current:
+    if key.key_id.encode() != current:
         raise MachineFault(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
+    os.replace(following, path)  # noqa: PTH105  # the atomic one
+    keyfile.sync_folder(home)
     return key

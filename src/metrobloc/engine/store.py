@@ -52,7 +52,7 @@ class Store:
     @classmethod
     def create(cls, path: Path, genesis: bytes) -> Self:
         """Make the store of a new chain at a path that is free, and open it; a kill leaves the path free."""
-        fresh = path.with_name(f"{path.name}.new")
+        fresh = path.with_name(f"{path.name}.unfinished")
         batch = WriteBatch(raw_mode=True)
         for name, value in (("format", FORMAT), ("genesis", genesis), ("head", s64(NO_BLOCK)), ("writes", s64(0))):
             batch.put(b"m" + name.encode(), value)
@@ -183,7 +183,7 @@ class Store:
 
     def backup(self, path: Path) -> None:
         """Copy the store as it is now to a free path, while it goes on working, and check that the copy opens."""
-        fresh = path.with_name(f"{path.name}.new")
+        fresh = path.with_name(f"{path.name}.unfinished")
         try:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o700, parents=True)

@@ -41,7 +41,8 @@ def check_all(rules: Rules, raws: Sequence[bytes]) -> list[Verdict]:
 
 
 def _start(genesis: bytes, modules: Callable[[], Mapping[str, Module]]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node decides when its worker ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # both may be sent to the whole group
+        signal.signal(number, signal.SIG_IGN)  # the node decides when its worker ends
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _rules.append(make_rules(genesis, modules()))
 
@@ -65,6 +66,7 @@ class Verifier:
         """Start the worker."""
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, _start, (genesis, modules))
+        self.submit(())  # the worker's start is not for the first transaction to wait for
 
     def submit(self, raws: Sequence[bytes]) -> Future[list[Verdict]]:
         """Check a batch in the background; BrokenProcessPool, here or from the future, when the worker has died."""

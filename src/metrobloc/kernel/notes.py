@@ -169,13 +169,14 @@ def judge(promise: Promise, leaves: Iterable[str | int]) -> Literal["kept", "bro
     """Say from the log's leaves from `promise.size` on whether a promise was kept.
 
     A leaf is given as what counts: of a receipt the id of its transaction, of a header its `time_ms`. The promise is
-    broken when a header later than promised comes before the receipt, and open while the log shows neither.
+    broken when a header later than promised comes before the receipt or closes its block, and open while the log shows
+    neither a block in time with the receipt nor a later header.
     """
+    included = False
     for leaf in leaves:
-        if leaf == promise.tx_id:
-            return "kept"
-        if isinstance(leaf, int) and leaf > promise.by_ms:
-            return "broken"
+        included = included or leaf == promise.tx_id
+        if isinstance(leaf, int) and (included or leaf > promise.by_ms):
+            return "kept" if leaf <= promise.by_ms else "broken"
     return "open"
 
 

@@ -1,5 +1,6 @@
 """`metrobloc bench`: what the ledger does on this machine, beside a yardstick measured in the same run."""
 
+import base64
 import os
 import platform
 import random
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,13 @@ import click
 import msgspec
 import nacl.bindings
 
+from metrobloc import verify
+from metrobloc.engine import proofs
 from metrobloc.engine.audit import audit_store
 from metrobloc.engine.sealer import clock_ms
+from metrobloc.engine.solo import Solo
 from metrobloc.engine.store import Store
+from metrobloc.kernel.accounts import account_id
 from metrobloc.surface import bench_load, bench_tree
 from metrobloc.surface.cli import Setting
 from metrobloc.surface.ledger import Remote
@@ -101,7 +107,7 @@ def measure_solo(setting: Setting, size: Size) -> dict[str, Any]:
         shutil.rmtree(folder)
     found["growth"] = round(large["committed_tps"] / small["committed_tps"], 3)
     found["growth_sizes"] = [size.small, size.large]
-    found["rss_mb_large"], found["restart_s_large"] = large["rss_mb"], large["restart_s"]
+    found["large"] = {name: value for name, value in large.items() if name != "committed_tps"}
     return found
 
 
@@ -148,8 +154,44 @@ def _one_speed(setting: Setting, folder: Path, accounts: int, size: Size) -> dic
             raws = bench_load.gifts(signer, campaign, drawn)
             rates.append(size.gifts / bench_load.flood(port, raws))
         rss = _rss_mb(node)
+    found = {"committed_tps": statistics.median(rates), "rss_mb": rss, "restart_s": round(started_s, 2)}
+    found |= _measure_proofs(setting, folder, accounts)
     shutil.rmtree(folder)
-    return {"committed_tps": statistics.median(rates), "rss_mb": rss, "restart_s": round(started_s, 2)}
+    return found
+
+
+def _measure_proofs(setting: Setting, folder: Path, accounts: int) -> dict[str, Any]:
+    """Measure whole proof files of accounts' records: made now and at the oldest height, and checked."""
+    took: dict[str, list[float]] = {
+        "proof_file_ms": [],
+        "proof_file_oldest_ms": [],
+        "state_check_ms": [],
+        "check_ms": [],
+    }
+    node = Solo.open(folder, setting.modules)
+    try:
+        trust, newest = node.trust(), node.machine.height
+        oldest = max(0, newest - proofs.HEIGHTS)
+        proofs.prove_record(node, "kernel/chain/info", oldest)  # reads the undos of the last blocks once
+        made = b""
+        for number in range(0, accounts, max(1, accounts // 50)):
+            key = f"kernel/accounts/{account_id(bench_load.donor(number).key_id)}"
+            clock = [time.perf_counter()]
+            made = proofs.prove_record(node, key)
+            clock.append(time.perf_counter())
+            proofs.prove_record(node, key, oldest)
+            clock.append(time.perf_counter())
+            consistent = verify.check(made).status
+            clock.append(time.perf_counter())
+            assert (consistent, verify.check(made, trust).status) == ("untrusted", "valid")
+            clock.append(time.perf_counter())
+            for times, (begin, end) in zip(took.values(), pairwise(clock), strict=True):
+                times.append((end - begin) * 1000)
+    finally:
+        node.close()
+    medians = {name: round(statistics.median(times), 2) for name, times in took.items()}
+    ics23 = len(base64.b64decode(msgspec.json.decode(made)["record"]["proof"]))
+    return {**medians, "heights_back": newest - oldest, "proof_file_bytes": len(made), "ics23_bytes": ics23}
 
 
 def _found(setting: Setting, folder: Path, accounts: int) -> tuple[str, bench_load.Signer]:

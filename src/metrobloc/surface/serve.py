@@ -17,6 +17,10 @@ from metrobloc.kernel.module import Module
 from metrobloc.surface import http
 
 
+ENDING_S = 5
+"""So long may clients take to finish their requests when the node is told to end."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn that says when it is open, and leaves signals alone: a signal ends the sealer first."""
 
@@ -47,31 +51,34 @@ def serve(  # noqa: PLR0913
 
     `ready` is called with the node and the port, once the door is open. Port 0 picks a free one.
     """
-    node = Solo.open(home, modules())
+    with _listen(host, port) as door:
+        node = Solo.open(home, modules())
+        try:
+            with Verifier(genesis_of(node.store), modules) as verifier:
+                sealer = Sealer(node, verifier, trust_clock=trust_clock)
+                asyncio.run(_serve(sealer, door, lambda: ready(node, door.getsockname()[1])))
+        finally:
+            node.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else, so that a taken one is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with Verifier(genesis_of(node.store), modules) as verifier:
-            asyncio.run(_serve(node, verifier, host, port, ready, trust_clock=trust_clock))
-    finally:
-        node.close()
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        message = f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port."
+        raise MachineFault(message) from error
 
 
-async def _serve(  # noqa: PLR0913
-    node: Solo,
-    verifier: Verifier,
-    host: str,
-    port: int,
-    ready: Callable[[Solo, int], None],
-    *,
-    trust_clock: bool,
-) -> None:
-    sealer = Sealer(node, verifier, trust_clock=trust_clock)
+async def _serve(sealer: Sealer, door: socket.socket, ready: Callable[[], None]) -> None:
     config = uvicorn.Config(
         http.build(sealer),
-        host,
-        port,
         log_level="warning",
         access_log=False,
         lifespan="off",
+        http="h11",
+        timeout_graceful_shutdown=ENDING_S,
         h11_max_incomplete_event_size=64 << 10,
         limit_concurrency=1000,
     )
@@ -80,15 +87,10 @@ async def _serve(  # noqa: PLR0913
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
     sealing = asyncio.create_task(sealer.run())
-    serving = asyncio.create_task(server.serve())
-    server.on_started = lambda: ready(node, server.servers[0].sockets[0].getsockname()[1])
+    server.on_started = ready
+    serving = asyncio.create_task(server.serve([door]))
     await asyncio.wait({sealing, serving}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
-    with contextlib.suppress(SystemExit):
-        await serving
-    if not sealing.done():
-        sealing.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sealing
-    if not server.started:
-        raise MachineFault(f"Port {port} on {host} is taken or not allowed; choose another with --port.")
+    await serving
+    sealer.end()
+    await sealing

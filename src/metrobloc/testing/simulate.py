@@ -29,7 +29,7 @@ INSTITUTIONS = ("office", "bank", "hospital", "charity", "company", "supervisor"
 NUMBERS = (1, 3, 100, 2500, 60_000)
 CHECK_EVERY = 50
 STEPS_MS = (1, 1000, 60_000, 3_600_000, 40 * 3_600_000)
-TIMES_MS = (-1, 0, 1000, 60_000, 600_000, 3_600_000, 7_200_000, 90_000_000)
+TIMES_MS = (-1, 0, 1000, 600_000, 3_600_000, 7_200_000, 90_000_000, 1_000_000_000, 3_000_000_000)
 _receipts = msgspec.json.Decoder(ReadReceipt)
 
 
@@ -81,7 +81,7 @@ class Simulation:
         stage = self.sandbox.stage
         stage.time_ms += self.random.choices(STEPS_MS, (20, 20, 10, 4, 1))[0]
         raws = [self.transaction() for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
-        if self.random.random() < 0.02:  # noqa: PLR2004  # now and then
+        if self.random.random() < 0.02:  # now and then
             raws.append(raws[0])
         for outcome in self.sandbox.execute(raws, stage.time_ms):
             self.note(outcome)
@@ -100,8 +100,7 @@ class Simulation:
         """Return one to three random calls, signed by those who must, or now and then by one too few."""
         calls, signers = [], dict[str, SigningKey]()
         for _ in range(self.random.choice((1, 1, 1, 2, 3))):
-            action = self.random.choice(self.actions)
-            actor = self.actor(action)
+            action, actor = self.deed()
             message, named = self.message(action)
             calls.append(envelope.Call(actor, action.do, msgspec.Raw(codec.encode(message))))
             key = self.random.choice(self.keys[actor]) if self.now_and_then() else self.key_in_force(actor)
@@ -114,14 +113,22 @@ class Simulation:
         return envelope.sign(envelope.Payload(tuple(calls), rules.chain, expires, 1, salt), list(signers.values()))
 
     def now_and_then(self) -> bool:
-        """Decide for something unusual, once in fifteen times."""
-        return self.random.randrange(15) == 0
+        """Decide for something unusual, once in thirty times."""
+        return self.random.randrange(30) == 0
 
-    def actor(self, action: Action) -> str:
-        """Choose who acts: now and then anybody, else somebody who may."""
-        roles = self.sandbox.view[system.roles]
-        may = [a for a in self.accounts if action.allow.holds(lambda name, a=a: roles.get((a, name)) is not None)]
-        return self.random.choice(self.accounts if self.now_and_then() or not may else may)
+    def deed(self) -> tuple[Action, str]:
+        """Choose an action and its actor: now and then anybody, else somebody who may."""
+        now, held = self.sandbox.stage.time_ms, dict[str, set[str]]()
+        for key, grant in self.sandbox.view[system.roles].items():
+            account, _, name = key.partition("/")
+            held.setdefault(account, set()).update((name,) if grant.until_ms == 0 or now < grant.until_ms else ())
+        while True:
+            action = self.random.choice(self.actions)
+            may = [a for a in self.accounts if action.allow.holds(held.get(a, set()).__contains__)]
+            if self.now_and_then():
+                return action, self.random.choice(self.accounts)
+            if may:
+                return action, self.random.choice(may)
 
     def key_in_force(self, account: str) -> SigningKey:
         """Return the key that holds for an account now."""
@@ -150,7 +157,7 @@ class Simulation:
             return self.draw(name, self.random.choice(kind.types), named)
         if isinstance(kind, inspect.LiteralType):
             return self.random.choice(kind.values)
-        return self.random.random() < 0.5 if isinstance(kind, inspect.BoolType) else None  # noqa: PLR2004
+        return self.random.random() < 0.5 if isinstance(kind, inspect.BoolType) else None
 
     def number(self, name: str, least: int, most: int) -> int:
         """Draw a number: a time near the clock, or an amount that somebody has used before, or an extreme."""
