@@ -4,6 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
+from metrobloc import app
 from metrobloc.kernel import errors
 from tests.support import CI
 
@@ -12,8 +13,9 @@ provoked: set[str] = set()
 
 
 def declared() -> frozenset[str]:
-    """Name every refusal that the modules declare, as receipts show it."""
-    return frozenset()
+    """Name every code with which a rule or the engine says no, but for `internal`, which nothing raises."""
+    refusals = {code for module in app.modules().values() for code in module.refusals}
+    return frozenset(refusals | set(errors.ENGINE_REFUSALS) | set(errors.VOIDS)) - {"internal"}
 
 
 def unprovoked(config: pytest.Config) -> list[str]:
@@ -24,14 +26,15 @@ def unprovoked(config: pytest.Config) -> list[str]:
 
 
 def pytest_configure() -> None:
-    """Note the code of every refusal raised in this process."""
-    make = errors.Refused.__init__
+    """Note the code of every refusal and void raised in this process."""
+    for kind in (errors.Refused, errors.Void):
 
-    def note(self: errors.Refused, code: str) -> None:
-        provoked.add(code)
-        make(self, code)
+        def note(self: errors.Refused | errors.Void, code: str) -> None:
+            provoked.add(code)
+            Exception.__init__(self, code)
+            self.code = code
 
-    errors.Refused.__init__ = note  # type: ignore[method-assign]
+        kind.__init__ = note  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(optionalhook=True)

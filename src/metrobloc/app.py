@@ -25,8 +25,8 @@ def root() -> None:
     """MetroBloc: a ledger that a metropolis and its institutions run together, provable to anybody."""
 
 
-def main() -> None:
-    """Run the command line."""
+def commands() -> click.Group:
+    """Return the command line with every command."""
     setting = cli.Setting(modules)
     reading.add(root, setting)
     running.add(root, setting, STORIES)
@@ -34,7 +34,12 @@ def main() -> None:
         root.add_command(actions.group(setting, module))
     root.add_command(bench.group(setting))
     root.add_command(replaying.group(setting))
-    root()
+    return root
+
+
+def main() -> None:
+    """Run the command line."""
+    commands()()
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ def test_a_handler_with_slips(ctx: Ctx) -> None:
     ctx[boxes]["a"] = Painted("red")  # type: ignore[assignment]
     ctx[marbles]["a"] = Box("red")  # type: ignore[index]
     ctx[boxes]["a"].colour = "red"  # type: ignore[misc]
-    print(ctx[boxes]["a"].color)  # type: ignore[attr-defined]
-    print(ctx[boxes].get("a").colour)  # type: ignore[union-attr]
+    ctx[boxes]["a"].but(colour="red").color.upper()  # type: ignore[attr-defined]
+    ctx[boxes].get("a").colour.upper()  # type: ignore[union-attr]
     ctx.emit(Box("red"))  # type: ignore[arg-type]
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from metrobloc import app as wiring
-from metrobloc.kernel import module
+from metrobloc.kernel import codec, module
 from metrobloc.kernel.context import Ctx, View
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.permissions import Permission, anyone, role
-from metrobloc.kernel.types import Event, Id, Key, Message, Public, Record, Slug, Total
+from metrobloc.kernel.types import Event, Id, Key, Message, Record, Slug, Total
 from tests.support import ROOT
 
 MISUSE = ROOT / "tests/kernel/misuse.py"
@@ -25,8 +25,8 @@ class Good(Record):
     name: Slug
     parts: Annotated[tuple[Id, ...], Meta(max_length=3)]
     pair: tuple[Id, Total]
-    maybe: Id | None = None
-    yes: bool = False
+    colour: Id | None = None
+    broken: bool = False
 
 
 def record(hint: object) -> type[Record]:
@@ -54,28 +54,27 @@ def record(hint: object) -> type[Record]:
         Id | float,
         object,
         Any,
-        Struct,
+        list,
         record(Key),
     ],
 )
 def test_fields_have_limits(hint: object) -> None:
-    refused = hint is not Struct
-    try:
+    with pytest.raises(TypeError, match=r"Bad\.field"):
         Module("m", {}).table("rows", record(hint), str)
-    except TypeError as error:
-        assert "Bad.field" in str(error)
-        refused = not refused
-    assert not refused or hint is Struct
 
 
 def test_good_fields_pass() -> None:
     made = Module("m", {}).table("rows", Good, str, "unknown")
     assert (made.unknown, made.prefix) == ("m.rows_unknown", "m/rows/")
+    good = Good("a", (), ("b" * 26, 1), colour="c" * 26, broken=True)
+    assert made.decoder.decode(codec.encode(good)) == good
 
 
 def test_every_noun_of_this_version_has_limits() -> None:
     wiring.modules()
-    nouns = [noun for base in (Message, Record, Event) for noun in base.__subclasses__() if "metrobloc" in noun.__module__]
+    nouns = [
+        noun for base in (Message, Record, Event) for noun in base.__subclasses__() if "metrobloc" in noun.__module__
+    ]
     assert len(nouns) > 40
     for noun in nouns:
         module._check_fields(noun)
@@ -107,10 +106,7 @@ class Reserved(Message):
     json: Id
 
 
-class NotAscii(Message):
-    """A message whose field would not be ASCII."""
-
-    größe: Id
+NotAscii = type("NotAscii", (Message,), {"__annotations__": {"größe": Id}, "__module__": __name__})
 
 
 def test_a_key_in_a_message_is_known() -> None:
@@ -119,19 +115,25 @@ def test_a_key_in_a_message_is_known() -> None:
     assert made.actions["act"].key_fields == ("key",)
 
 
+def silent(ctx: Ctx, key: str) -> None:
+    del ctx, key
+
+
 BAD_DECLARATIONS: dict[str, Callable[[Module], object]] = {
     "would collide": lambda m: m.tx(allow=anyone)(handler(Reserved)),
     "größe": lambda m: m.tx(allow=anyone)(handler(NotAscii)),
-    "needs a docstring": lambda m: m.tx(allow=anyone)(handler(Fine, doc=None)),
-    "deadline": lambda m: m.deadline(lambda ctx, key: None),
-    "Act is no name|'Act'": lambda m: m.tx(allow=anyone)(handler(Fine, "Act")),
+    "act needs a docstring": lambda m: m.tx(allow=anyone)(handler(Fine, doc=None)),
+    "silent needs a docstring": lambda m: m.deadline(silent),
+    "'Act' is no name": lambda m: m.tx(allow=anyone)(handler(Fine, "Act")),
     "'a_name_that_is_too_long_for_the_wire'": lambda m: m.ledger("a_name_that_is_too_long_for_the_wire"),
     "'naïve'": lambda m: m.param("naïve", 1, "Why."),
     "m.known is declared twice": lambda m: m.table("known", Good, str),
     "m.act is declared twice": lambda m: [m.tx(allow=anyone)(handler(Fine)) for _ in range(2)],
-    "refusal taken is declared twice": lambda m: [m._declare_refusal("taken", "No.") for _ in range(2)],
-    "full stop": lambda m: m._declare_refusal("bad", "Not a sentence"),
-    "'No'": lambda m: m._declare_refusal("No", "No."),
+    "refusal rows_taken is declared twice": lambda _: Module("m", {"rows_taken": "No."}).table(
+        "rows", Good, str, "taken"
+    ),
+    "full stop": lambda _: Module("m", {"bad": "Not a sentence"}),
+    "'No'": lambda _: Module("m", {"No": "No."}),
 }
 
 
@@ -139,12 +141,12 @@ BAD_DECLARATIONS: dict[str, Callable[[Module], object]] = {
 def test_bad_declarations_are_refused(says: str) -> None:
     made = Module("m", {})
     made.index("known", made.table("rows", Good, str), lambda row: row.name)
-    with pytest.raises(TypeError, match="lambda" if says == "deadline" else says):
+    with pytest.raises(TypeError, match=says):
         BAD_DECLARATIONS[says](made)
 
 
 def test_a_refusal_must_be_declared() -> None:
-    with pytest.raises(KeyError, match="m.nothing is not among the refusals"):
+    with pytest.raises(KeyError, match=r"m\.nothing is not among the refusals"):
         Module("m", {}).refuse("nothing")
 
 
@@ -185,10 +187,8 @@ def test_permissions_are_values(permission: Permission, roles: str, holds: bool,
 
 def test_misuse_does_not_type_check() -> None:
     """Run mypy: each line of misuse.py says with which code it is refused, and an answer too many is an error too."""
-    run = subprocess.run([sys.executable, "-m", "mypy", str(MISUSE)], cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", str(MISUSE)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     assert MISUSE.read_text().count("# type: ignore[") > 20
-
-
-def test_text_says_what_it_is() -> None:
-    assert Public.__metadata__[0].extra == {"text": "public"}

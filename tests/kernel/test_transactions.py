@@ -9,7 +9,7 @@ from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.context import derive_id
 from metrobloc.kernel.crypto import SigningKey
-from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, MachineFault, Refused
+from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, MachineFault
 from metrobloc.kernel.machine import Machine
 from metrobloc.kernel.receipts import Header
 from metrobloc.kernel.system import Limits
@@ -322,7 +322,6 @@ def test_a_fault_of_the_machine_is_nobodys_receipt(how: toys.How) -> None:
 def test_codes_have_sentences() -> None:
     for code, sentence in (VOIDS | ENGINE_REFUSALS).items():
         assert sentence.endswith("."), code
-        assert Refused(code).code == code
 
 
 def test_an_empty_block_leaves_everything_as_it_was() -> None:

@@ -7,7 +7,7 @@ import msgspec
 from metrobloc.commons.identity.demo import ROLES, demo_key
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.money.rules import app as money
-from metrobloc.kernel import accounts, codec, envelope
+from metrobloc.kernel import codec, envelope
 from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.context import Ctx, View
 from metrobloc.kernel.crypto import SigningKey
@@ -147,8 +147,8 @@ def roll(ctx: Ctx, msg: Roll) -> None:
 
 @app.tx(allow=anyone)
 def toil(ctx: Ctx, msg: Toil) -> None:
-    """Use up work."""
-    ctx.work(msg.units)
+    """Use up work, more for larger shelves."""
+    ctx.work(msg.units * ctx.param(size_max) // 100)
 
 
 @app.tx(allow=anyone)
@@ -275,8 +275,3 @@ class Toys(Sandbox):
         """Return a box's colour."""
         found = self.view[boxes].get(box)
         return None if found is None else found.colour
-
-
-def account_of(key: SigningKey) -> str:
-    """Return the account that a key opens."""
-    return accounts.account_id(key.key_id)

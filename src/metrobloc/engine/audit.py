@@ -7,15 +7,15 @@ by row besides (`Compared`), so that a flipped bit anywhere in it is found.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from metrobloc.engine.journal import read
-from metrobloc.engine.keyfile import read_key
 from metrobloc.engine.memory import Memory
 from metrobloc.engine.rows import UNDO_HEIGHTS
-from metrobloc.engine.solo import JOURNAL_FILE, KEY_FILE, genesis_of, present
+from metrobloc.engine.solo import JOURNAL_FILE, find_key, genesis_of, present
 from metrobloc.engine.store import Store
 from metrobloc.engine.verifier import Verdict, Verifier
 from metrobloc.kernel import codec, crypto, notes
@@ -44,8 +44,17 @@ class Trust(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose checkpoints an auditor accepts."""
 
     chain: str
-    format: str
+    format: Literal["metrobloc-trust/1"]
     keys: tuple[str, ...]
+
+
+def read_trust(data: bytes) -> Trust:
+    """Read a trust file; ValueError when it is none."""
+    try:
+        return msgspec.json.decode(data, type=Trust)
+    except msgspec.MsgspecError as error:
+        message = f"This is no trust file ({error}); make one with `metrobloc trust`."
+        raise ValueError(message) from error
 
 
 class Report(Struct):
@@ -86,27 +95,26 @@ class Audit:
             try:
                 for (block, header), _, verdicts in verifier.stream(_read(blocks)):
                     self._replay(block, header, verdicts, keep)
-            except (MachineFault, codec.Malformed, msgspec.MsgspecError) as fault:
-                self.report.say(str(fault) or type(fault).__name__)
+            except MachineFault as fault:
+                self.report.say(str(fault))
         self.report.height, self.report.state_root = self.machine.height, self.machine.state_root
         for module in self.machine.rules.modules:
             for name, invariant in module.invariants.items():
                 if not invariant(View(self.memory)):
                     self.report.say(f"The invariant does not hold: {module.name}: {name.replace('_', ' ')}.")
 
-    def sign_off(self, end: Line, trust: bytes | None) -> None:
+    def sign_off(self, end: Line, trust: Trust | None) -> None:
         """Hold the signed head to the log that came out, and its signer to a trust file, if there is one."""
         chain, log = self.report.chain, self.machine.log
         try:
             signed, _ = notes.open_checkpoint(end.checkpoint.encode(), chain, end.operator)
             steps = [notes.open_succession(step.encode(), chain) for step in end.succession]
-            given = msgspec.json.decode(trust, type=Trust) if trust else None
-        except (ValueError, msgspec.MsgspecError) as error:
+        except ValueError as error:
             self.report.say(f"The signature over the log does not hold: {error}.")
             return
-        if (signed.size, signed.root) != (log.size, log.root()):
+        if not self.report.problems and (signed.size, signed.root) != (log.size, log.root()):
             self.report.say("The operator signed another log than the one that the blocks give.")
-        known = {key for key in given.keys if given.chain == chain} if given else set()
+        known = set(trust.keys) if trust and trust.chain == chain else set()
         for step in steps:
             if step.old in known:
                 known.add(step.new)
@@ -126,7 +134,7 @@ class Audit:
 
 
 def audit_export(
-    lines: Iterable[bytes], modules: Modules, trust: bytes | None, progress: Callable[[int], None]
+    lines: Iterable[bytes], modules: Modules, trust: Trust | None, progress: Callable[[int], None]
 ) -> Report:
     """Audit an export's lines; MachineFault when they are no export."""
     decoder = msgspec.json.Decoder(Line)
@@ -156,12 +164,12 @@ def audit_export(
     audit.run(blocks())
     if end:
         audit.sign_off(end[0], trust)
-    else:
+    elif not audit.report.problems:
         audit.report.say("The export has no end: its last line, with the signed head of the log, is missing.")
     return audit.report
 
 
-def audit_folder(home: Path, modules: Modules, trust: bytes | None, progress: Callable[[int], None]) -> Report:
+def audit_folder(home: Path, modules: Modules, trust: Trust | None, progress: Callable[[int], None]) -> Report:
     """Audit a data folder on which no node runs: its store, the operator's key and the journal of promises."""
     store = Store.open(home / "store")
     try:
@@ -170,21 +178,23 @@ def audit_folder(home: Path, modules: Modules, trust: bytes | None, progress: Ca
         store.close()
     try:
         read(home / JOURNAL_FILE)
-        if read_key(home / KEY_FILE).key_id != report.operator:
-            report.say(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
+        find_key(home, report.operator)
     except MachineFault as fault:
         report.say(str(fault))
     return report
 
 
-def audit_store(store: Store, modules: Modules, trust: bytes | None, progress: Callable[[int], None]) -> Report:
+def audit_store(store: Store, modules: Modules, trust: Trust | None, progress: Callable[[int], None]) -> Report:
     """Audit a data folder's store and compare all of its rows."""
     audit = Audit(genesis_of(store), modules, progress)
     compared = Compared(store, audit.report)
     heights = range(1, store.head() + 1)
     audit.run(((present(store.block(h)), present(store.header(h))[0]) for h in heights), compared.keep)
     if not audit.report.problems:
-        compared.finish(audit)
+        try:
+            compared.finish(audit)
+        except MachineFault as fault:
+            audit.report.say(str(fault))
     operator = (store.meta("operator") or b"").decode("ascii", "replace")
     succession = tuple(msgspec.json.decode(store.meta("succession") or b"[]", type=list[str]))
     checkpoint = (store.meta("checkpoint") or b"").decode("utf-8", "replace")
@@ -243,8 +253,11 @@ class Compared:
 
 
 def _read(blocks: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[tuple[Block, bytes], list[bytes]]]:
-    for raw, header in blocks:
-        block = read_block(raw)
+    for height, (raw, header) in enumerate(blocks, 1):
+        try:
+            block = read_block(raw)
+        except codec.Malformed as fault:
+            raise MachineFault(f"Block {height} is damaged: {fault.sentence}") from fault
         yield (block, header), [bytes(transaction) for transaction in block.transactions]
 
 

@@ -6,6 +6,8 @@ is dropped; any other line that does not match its hash is damage, and is refuse
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,37 +19,56 @@ class Journal:
     """An append-only file of envelopes."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file, and drop a torn end; MachineFault when it is damaged."""
+        """Open or make the file, and mend its torn end; MachineFault when it is damaged, or cannot be written."""
         self.path = path
-        fresh = not path.exists()
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        if fresh:
-            sync_folder(path.parent)
         self.pending = read(path)
-        os.ftruncate(self._handle, sum(len(_line(raw)) for raw in self.pending))
+        fresh = path.with_name(f"{path.name}.unfinished")
+        with self._writing():
+            self._handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._write(b"".join(map(_line, self.pending)))
+            fresh.replace(path)
+            sync_folder(path.parent)
 
     def append(self, raw: bytes) -> None:
-        """Write an envelope (which holds no line feed) and sync it; OSError when the disk does not take it."""
-        line = _line(raw)
-        if os.write(self._handle, line) != len(line):
-            raise OSError("the journal of promises could not be written whole")
-        os.fdatasync(self._handle)
+        """Write an envelope (which holds no line feed) and sync it; MachineFault when the disk does not take it."""
+        with self._writing():
+            self._write(_line(raw))
         self.pending.append(raw)
 
     def clear(self) -> None:
         """Forget all: everything in it is in the store or was turned away."""
-        os.ftruncate(self._handle, 0)
-        os.fdatasync(self._handle)
+        with self._writing():
+            os.ftruncate(self._handle, 0)
+            os.fdatasync(self._handle)
         self.pending.clear()
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
 
+    def _write(self, data: bytes) -> None:
+        if os.write(self._handle, data) != len(data):
+            raise OSError("no room for all of it")
+        os.fdatasync(self._handle)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MachineFault(
+                f"The journal of promises, {self.path}, could not be written ({error}). See to the disk, its free space "
+                "and the folder's permissions, then start it again."
+            ) from error
+
 
 def read(path: Path) -> list[bytes]:
     """Return the envelopes of a journal; MachineFault when one is damaged."""
-    *lines, end = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    try:
+        *lines, end = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    except OSError as error:
+        message = f"The journal of promises cannot be read ({error}). See to the file's permissions, then start again."
+        raise MachineFault(message) from error
     if end and _whole(end[:-1]):
         lines.append(end[:-1])  # only its line feed is damaged
     if not all(map(_whole, lines)):

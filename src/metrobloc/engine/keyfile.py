@@ -11,12 +11,17 @@ SEED_BYTES = 32
 
 
 def write_key(path: Path, key: SigningKey) -> None:
-    """Write a key's seed as hex to a new file with mode 0600, durably."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write a key's seed as hex to a new file with mode 0600, durably and whole or not at all; FileExistsError."""
+    if path.exists():
+        raise FileExistsError(path)
+    fresh = path.with_name(f"{path.name}.unfinished")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(key.seed.hex().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+    fresh.rename(path)
     sync_folder(path.parent)
 
 

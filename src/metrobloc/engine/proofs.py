@@ -25,6 +25,8 @@ class NotProvable(LookupError):
 
 def prove_record(node: Solo, key: str, height: int | None = None) -> bytes:
     """Return a proof file of the record under a state key, or of its absence, at a height (the latest by default)."""
+    if not (key.isascii() and key.isprintable() and key):
+        raise NotProvable("A state key is printable ASCII text; check it.")
     at = node.machine.height if height is None else height
     return _file(node, at, _record(node, key.encode(), at), None)
 

@@ -3,11 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, Rdict
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DataBlockIndexType,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+)
 
 CACHE_BYTES = 128 << 20
 WRITE_BUFFER_BYTES = 32 << 20
-BLOCK_BYTES = 16 << 10
 INFO_LOG_BYTES = 1 << 20
 INFO_LOGS = 3
 
@@ -64,7 +72,8 @@ def _options(*, create: bool) -> Options:
     options.set_stats_persist_period_sec(0)
     table = BlockBasedOptions()
     table.set_block_cache(Cache(CACHE_BYTES))
-    table.set_block_size(BLOCK_BYTES)
+    table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
+    table.set_data_block_hash_ratio(0.75)
     table.set_bloom_filter(10, block_based=False)
     table.set_format_version(5)
     options.set_block_based_table_factory(table)

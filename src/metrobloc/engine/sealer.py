@@ -120,6 +120,9 @@ class Sealer:
             outcome = self.node.try_out([raw] if known else [*self._promised, raw], time_ms)
             if outcome.index < 0:
                 return self._answer(outcome)
+        fault = self._clock_fault(now_ms)
+        if fault is not None:
+            return Answer("void", "clock", verdict.hex(), sentence=str(fault))
         if not known:
             self._guarded(lambda: self._journal.append(raw))
             self._promised.append(raw)
@@ -167,8 +170,9 @@ class Sealer:
             await asyncio.wait_for(self._wake.wait(), 1.0)
         except TimeoutError:
             _, signed_s = self.node.signed_head()
-            if clock_ms() // 1000 - signed_s >= RENEW_S:
-                self.node.renew(clock_ms())
+            now_ms = clock_ms()
+            if now_ms // 1000 - signed_s >= RENEW_S and self._clock_fault(now_ms) is None:
+                self.node.renew(now_ms)
 
     def _seal(self) -> bool:
         """Execute and commit what is queued, at most one block's worth, and answer; tell whether the clock allowed it.

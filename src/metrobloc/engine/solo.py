@@ -329,18 +329,25 @@ def _opened_by_any(note: bytes, node: Solo) -> tuple[Checkpoint, int]:
     raise MachineFault("The checkpoint is not signed by this chain's operator; get one from somebody who holds it.")
 
 
+def find_key(home: Path, operator: str) -> tuple[Path, crypto.SigningKey]:
+    """Find the key of the operator who signed last: in its file, or in that of a change which a crash interrupted."""
+    for path in (home / KEY_FILE, home / NEXT_KEY_FILE):
+        if path.name == KEY_FILE or path.exists():
+            key = keyfile.read_key(path)
+            if key.key_id == operator:
+                return path, key
+    raise MachineFault(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
+
+
 def _open_key(home: Path, store: Store) -> crypto.SigningKey:
     """Read the operator's key, or make a new chain's; end a change of keys that a crash interrupted."""
-    current, path, following = store.meta("operator"), home / KEY_FILE, home / NEXT_KEY_FILE
-    if current is None and not path.exists():
-        keyfile.write_key(path, keyfile.new_key())
-    key = keyfile.read_key(path)
-    if current in {None, key.key_id.encode()}:
-        return key
-    if following.exists():
-        key = keyfile.read_key(following)
-    if key.key_id.encode() != current:
-        raise MachineFault(f"The key file {KEY_FILE} is not of the operator who signed last; bring the right one back.")
-    os.replace(following, path)  # noqa: PTH105  # the atomic one
-    keyfile.sync_folder(home)
+    operator, path = store.meta("operator"), home / KEY_FILE
+    if operator is None:
+        if not path.exists():
+            keyfile.write_key(path, keyfile.new_key())
+        return keyfile.read_key(path)
+    found, key = find_key(home, operator.decode())
+    if found != path:
+        os.replace(found, path)  # noqa: PTH105  # the atomic one
+        keyfile.sync_folder(home)
     return key

@@ -203,9 +203,18 @@ class Store:
 
     def close(self) -> None:
         """Close the database and give up its lock."""
-        self._failure = self._failure or StoreError(f"The store {self.path} is closed.")
-        self._database.close()
-        self._acknowledged.close()
+        failed = self._failure
+        self._failure = failed or StoreError(f"The store {self.path} is closed.")
+        try:
+            self._database.close()
+        except Exception as error:
+            if failed is None:
+                raise StoreError(
+                    f"The store {self.path} could not be closed ({error}); nothing acknowledged is lost. "
+                    "See to the disk and its free space, then start it again."
+                ) from error
+        finally:
+            self._acknowledged.close()
 
     def _state(self) -> Acknowledged:
         header = self._row(b"d" + u64(self._head)) if self._head != NO_BLOCK else None

@@ -102,13 +102,12 @@ class BlockRun:
             calls = self._admit(transaction)
         except Void as void:
             return Outcome(transaction.id, void.code)
-        run = self._new_run(transaction.payload.salt)
-        code, call = self._attempt(run, partial(self._execute, run, calls))
         self._ids.add(transaction.id)
         self.expiring.setdefault(transaction.payload.expires // MINUTE_MS, []).append(transaction.id)
         self.included.append((transaction.id, len(self.receipts)))
         self.transactions.append(raw)
-        receipt = self._receipt(run, code, call, tx=transaction.id.hex())
+        run = self._new_run(transaction.payload.salt)
+        code, receipt = self._attempt(run, partial(self._execute, run, calls), tx=transaction.id.hex())
         return Outcome(transaction.id, code, receipt, self.height, len(self.receipts) - 1)
 
     def close(self, expired: Iterable[int]) -> None:
@@ -219,15 +218,15 @@ class BlockRun:
         state.fold()
         run = self._new_run(made)
         ctx = Ctx(run, deadline.do.partition(".")[0], "", 0)
-        code, _ = self._attempt(run, lambda: self.rules.due[deadline.do](ctx, deadline.key))
-        self._receipt(run, code, 0, due=made)
+        self._attempt(run, lambda: self.rules.due[deadline.do](ctx, deadline.key), due=made)
 
     def _new_run(self, salt: str) -> Run:
         state = TxState(self.state, Meter(self.rules.genesis.limits.work_per_tx))
         return Run(self.rules.chain, self.height, self.time_ms, salt, state)
 
-    def _attempt(self, run: Run, body: Callable[[], None]) -> tuple[str, int]:
-        """Run handlers; on any refusal or bug nothing of theirs is kept. Returns the code and the call it came from."""
+    def _attempt(self, run: Run, body: Callable[[], None], tx: str = "", due: str = "") -> tuple[str, bytes]:
+        """Run handlers and return their code and receipt; of a refusal or a bug nothing else is kept."""
+        code = "ok"
         try:
             body()
         except Refused as refused:
@@ -237,18 +236,9 @@ class BlockRun:
         except Exception:  # noqa: BLE001  # a handler's bug is the same on every node: it must not stop the chain
             self.bugs.append(traceback.format_exc())
             code = "internal"
-        else:
-            run.state.fold()
-            code = "ok"
-        self.work += run.state.meter.used
+        events, ids, call = (tuple(run.events), tuple(run.ids), 0) if code == "ok" else ((), (), run.call)
         if code == "ok":
-            return code, 0
-        run.events.clear()
-        run.ids.clear()
-        return code, run.call
-
-    def _receipt(self, run: Run, code: str, call: int, tx: str = "", due: str = "") -> bytes:
-        events, ids = tuple(run.events), tuple(run.ids)
-        raw = codec.encode(Receipt(code, self.height, len(self.receipts), events, ids, call, tx, due))
-        self.receipts.append(raw)
-        return raw
+            run.state.fold()
+        self.work += run.state.meter.used
+        self.receipts.append(codec.encode(Receipt(code, self.height, len(self.receipts), events, ids, call, tx, due)))
+        return code, self.receipts[-1]

@@ -66,20 +66,21 @@ def _look(hint: object) -> tuple[str, object, str]:
     limits = ""
     if meta.ge is not None or meta.le is not None:
         limits = f"{meta.ge:,} to {meta.le:,}" if meta.ge is not None and meta.le is not None else ""
-    elif meta.max_length is not None:
-        limits = f"at most {meta.max_length}"
-    return str((meta.extra or {}).get("text", "")), base, limits
+    elif get_origin(base) is tuple:
+        limits = f"repeat it for several, at most {meta.max_length}"
+    kind = str((meta.extra or {}).get("text", ""))
+    return kind, base, f"at most {meta.max_length} characters" if kind == "public" else limits
 
 
 def group(setting: Setting, module: Module) -> click.Group:
     """Return a module's commands."""
     made = click.Group(module.name, help=(module.__doc__ and f"Transactions of {module.name}."))
     for action in module.actions.values():
-        made.add_command(_command(setting, module, action))
+        made.add_command(_command(setting, action))
     return made
 
 
-def _command(setting: Setting, module: Module, action: Action) -> click.Command:
+def _command(setting: Setting, action: Action) -> click.Command:
     fields = fields_of(action)
 
     def run(
@@ -100,7 +101,7 @@ def _command(setting: Setting, module: Module, action: Action) -> click.Command:
             if promise is not None:
                 _show_promise(ledger.promise(raw), promise, as_json=as_json)
             else:
-                show(ledger.submit([raw])[0], ledger, module, as_json=as_json)
+                show(ledger.submit([raw])[0], ledger, setting, as_json=as_json)
 
     params: list[click.Parameter] = [_option(field) for field in fields]
     params.append(click.Option(["--as", "as_name"], required=True, help="Sign as this key (see `metrobloc key list`)."))
@@ -132,9 +133,12 @@ def _option(field: Field) -> click.Option:
     if field.name.endswith("_ms"):
         help_ = "A time: 2026-12-31, 2026-12-31T18:00Z, +30d, +6h, or milliseconds since 1970."
         return click.Option([f"--{field.name.removesuffix('_ms')}", field.name], required=field.required, help=help_)
-    text = words.get(field.kind, "a number" if field.base is int else "JSON" if not field.kind else field.kind)
+    text = words.get(field.kind, "a whole number" if field.base is int else "JSON" if not field.kind else field.kind)
     if field.base is bool:
-        return click.Option([f"--{field.name.replace('_', '-')}"], is_flag=True)
+        name = field.name.replace("_", "-")
+        return click.Option([f"--{name}", field.name], is_flag=True, help=f"Say yes to: {name}.")
+    if isinstance(field.base, type) and issubclass(field.base, msgspec.Struct):
+        text = "JSON with " + ", ".join(part.name for part in msgspec.structs.fields(field.base))
     number = field.base is int and not field.many
     return click.Option(
         [f"--{field.name.replace('_', '-')}", field.name],
@@ -222,15 +226,17 @@ def sign(rules: Rules, expires_ms: int, calls: list[tuple[str, str, bytes]], sig
     return envelope.sign(payload, signers)
 
 
-def show(answer: Answer, ledger: Ledger, module: Module, *, as_json: bool) -> None:
+def show(answer: Answer, ledger: Ledger, setting: Setting, *, as_json: bool) -> None:
     """Print what became of a transaction and end with its exit code."""
     receipt = _receipts.decode(ledger.receipt(answer.tx)) if answer.status == "committed" else None
+    sentences = {code: text for module in setting.modules.values() for code, text in module.refusals.items()}
+    sentence = answer.sentence or {**sentences, **ENGINE_REFUSALS}.get(answer.code, "")
     if as_json:
-        cli.show_json({**msgspec.to_builtins(answer), "receipt": receipt})
+        told = {**msgspec.to_builtins(answer), "receipt": receipt}
+        cli.show_json({**told, "sentence": sentence} if sentence else told)
     elif receipt is None:
         click.echo(f"Not taken ({answer.code}). {answer.sentence}", err=True)
     elif answer.code != "ok":
-        sentence = module.refusals.get(answer.code) or ENGINE_REFUSALS.get(answer.code, "")
         click.echo(f"Refused at height {answer.height} ({answer.code}). {sentence}\ntransaction {answer.tx}", err=True)
     else:
         click.echo(f"Done at height {answer.height}.\ntransaction {answer.tx}")
@@ -243,7 +249,8 @@ def show(answer: Answer, ledger: Ledger, module: Module, *, as_json: bool) -> No
 
 def _show_promise(answer: Answer, path: Path, *, as_json: bool) -> None:
     if answer.status != "accepted":
-        cli.fail(f"Not taken ({answer.code}). {answer.sentence}", cli.NOT_TAKEN)
+        sentence = answer.sentence or "It is on the ledger already; see `metrobloc receipt`."
+        cli.fail(f"Not taken ({answer.code}). {sentence}", cli.NOT_TAKEN)
     cli.write_new(path, answer.promise.encode())
     if as_json:
         cli.show_json(answer)

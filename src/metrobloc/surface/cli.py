@@ -60,6 +60,10 @@ class Group(click.Group):
             fail(str(error), USAGE)
         except (NoNode, MachineFault) as error:
             fail(str(error), NO_NODE)
+        except msgspec.MsgspecError as error:
+            fail(f"What answered does not speak as a MetroBloc node of this version does ({error}).", NO_NODE)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             fail(f"The machine did not let it happen: {error}.", NO_NODE)
 
@@ -86,10 +90,10 @@ def show_json(value: object) -> None:
     click.echo(msgspec.json.encode(value).decode())
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet; KeyProblem-like usage failure when it is."""
+def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that is not there yet; it is wrong usage to name one that is."""
     try:
-        with path.open("xb") as file:
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
     except FileExistsError:
         fail(f"There is a file {path} already; choose another name.", USAGE)

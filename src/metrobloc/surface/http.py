@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import Parameter
 from litestar.response import Stream
 
@@ -21,11 +21,19 @@ from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.kernel.envelope import ENVELOPE_BYTES_MAX
 from metrobloc.kernel.errors import MachineFault
 
-BODY_BYTES_MAX = 8 << 20
+BODY_BYTES_MAX = 4 << 20
 LINES_MAX = 5_000
 PAGE_MAX = 500
 JSON = "application/json"
 LINES = "application/x-ndjson"
+
+FAILURES = {
+    400: ("bad_request", "The request has a value of the wrong form."),
+    404: ("not_found", "There is no such path; docs/api.md lists them."),
+    405: ("bad_method", "This path takes another method; docs/api.md lists them."),
+    413: ("too_large", "The body is too large; send fewer transactions at once."),
+}
+"""What the door says when a request is not even one that a route can answer: code and sentence by status."""
 
 Height = Annotated[int | None, Parameter(ge=0, required=False)]
 Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX)]
@@ -58,7 +66,7 @@ async def send_many(request: Plain, state: State, at: Height = None) -> Response
     sealer = _sealer(state)
     raws = [line for line in (await request.body()).split(b"\n") if line]
     if len(raws) > LINES_MAX:
-        raise HTTPException(status_code=413, detail=f"At most {LINES_MAX} transactions at once.")
+        raise HTTPException(status_code=413, detail=f"Send at most {LINES_MAX} transactions at once.")
     answers = await (sealer.submit(raws) if at is None else sealer.play(raws, at))
     return Response(b"".join([_encode(answer) + b"\n" for answer in answers]), media_type=LINES)
 
@@ -186,14 +194,14 @@ def describe(node: Solo) -> dict[str, object]:
 
 def read_record(node: Solo, key: str) -> dict[str, object]:
     """Return `{"height","items":[{"key","value"}],"next"}` with the record, or with no item."""
-    raw = node.store.get(key.encode())
+    raw = node.store.get(key.encode(errors="replace"))
     items = [] if raw is None else [{"key": key, "value": msgspec.Raw(raw)}]
     return {"height": node.machine.height, "items": items, "next": None}
 
 
 def read_table(node: Solo, prefix: str, after: str, limit: int) -> dict[str, object]:
     """Return `{"height","items":[{"key","value"}],"next"}` with a page of records; keys without the prefix."""
-    rows = node.store.scan(prefix.encode(), (prefix + after).encode() if after else None, limit)
+    rows = node.store.scan(prefix.encode(), (prefix + after).encode(errors="replace") if after else None, limit)
     items = [{"key": path.decode()[len(prefix) :], "value": msgspec.Raw(raw)} for path, raw in rows]
     following = items[-1]["key"] if len(items) == limit else None
     return {"height": node.machine.height, "items": items, "next": following}
@@ -208,14 +216,17 @@ def _provable(make: Callable[[], bytes]) -> Response[bytes]:
         return Response(make(), media_type=JSON)
     except proofs.NotProvable as missing:
         raise HTTPException(status_code=404, detail=str(missing)) from missing
-    except UnicodeEncodeError as error:
-        raise HTTPException(status_code=400, detail="A state key is ASCII text; check it.") from error
 
 
 def _say(_: Plain, error: HTTPException) -> Response[bytes]:
-    codes = {400: "bad_request", 404: "not_found", 405: "bad_method", 413: "too_large"}
-    code = codes.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-    return _failure(error.status_code, code, error.detail)
+    code, sentence = FAILURES.get(error.status_code, FAILURES[400])
+    if type(error) is HTTPException:  # raised above, not by the framework
+        sentence = error.detail
+    elif isinstance(error, ValidationException):
+        values = cast("list[dict[str, str]]", error.extra or [])
+        wrong = ", ".join(sorted(value.get("key", "body") for value in values))
+        sentence = f"{sentence} Look at: {wrong}."
+    return _failure(error.status_code, code, sentence)
 
 
 def _say_busy(_: Plain, error: Busy) -> Response[bytes]:

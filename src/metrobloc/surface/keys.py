@@ -9,6 +9,8 @@ from metrobloc.kernel import crypto
 from metrobloc.kernel.genesis import is_demo
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+FILE = re.compile(r"([a-z0-9][a-z0-9_-]{0,31})(?:\.[0-9]{1,6})?\.key")
+LATER = re.compile(r"([a-z0-9_-]+)\.([0-9]{1,6})\.key")
 SUFFIX = ".key"
 
 
@@ -36,6 +38,7 @@ class KeyRing:
 
     def add(self, name: str, key: crypto.SigningKey) -> None:
         """Keep one more key under a name, beside the older ones: which is in force, the ledger says."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = 2
         while (path := self.folder / f"{name}.{number}{SUFFIX}").exists():
             number += 1
@@ -43,19 +46,22 @@ class KeyRing:
 
     def names(self) -> list[str]:
         """Return the names of the keys, in order."""
-        return sorted({path.name.partition(".")[0] for path in self.folder.glob(f"*{SUFFIX}")})
+        return sorted({found[1] for path in self.folder.glob("*") if (found := FILE.fullmatch(path.name))})
 
     def find(self, name: str, chain: str = "") -> list[crypto.SigningKey]:
-        """Return the keys of a name, newest first; on a demo chain a role's public key when there is none."""
-        path = self._path(name)
-        if path.exists():
-            later = sorted(self.folder.glob(f"{name}.*{SUFFIX}"), key=lambda p: int(p.name.split(".")[1]), reverse=True)
-            return [keyfile.read_key(found) for found in (*later, path)]
+        """Return the keys of a name, newest first; on a demo chain a role's public key where no other is the first."""
+        first = self._path(name)
+        numbers = [int(found[2]) for path in self.folder.glob(f"{name}.*") if (found := LATER.fullmatch(path.name))]
+        keys = [keyfile.read_key(self.folder / f"{name}.{n}{SUFFIX}") for n in sorted(numbers, reverse=True)]
         public = demo_key(name) if is_demo(chain) else None
-        if public is None:
+        if first.exists():
+            keys.append(keyfile.read_key(first))
+        elif public is not None:
+            keys.append(public)
+        if not keys:
             roles = f", or act as one of {', '.join(ROLES)}" if is_demo(chain) else ""
             raise KeyProblem(f"There is no key named {name}; make it with `metrobloc key new {name}`{roles}.")
-        return [public]
+        return keys
 
     def _path(self, name: str) -> Path:
         if NAME.fullmatch(name) is None:

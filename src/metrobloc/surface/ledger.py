@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -141,7 +142,10 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         """Remember the URL; nothing is sent yet."""
-        self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        try:
+            self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise NoNode(f"{url!r} is no URL of a node ({error}).") from error
         self.url = url
 
     def genesis(self) -> bytes:
@@ -168,11 +172,11 @@ class Remote:
 
     def record(self, key: str) -> Page:
         """Return the record under a state key."""
-        return _page(self._get(f"/v1/records/{key}"))
+        return _page(self._get(f"/v1/records/{quote(key)}"))
 
     def table(self, prefix: str, after: str, limit: int) -> Page:
         """Return a page of a table."""
-        return _page(self._get(f"/v1/tables/{prefix.rstrip('/')}?after={after}&limit={limit}"))
+        return _page(self._get(f"/v1/tables/{prefix.rstrip('/')}?after={quote(after)}&limit={limit}"))
 
     def receipt(self, tx_id: str) -> bytes:
         """Return a receipt's JSON."""
@@ -184,7 +188,7 @@ class Remote:
 
     def prove_record(self, key: str, height: int | None) -> bytes:
         """Return a proof file of a record or of its absence."""
-        return self._get(f"/v1/proofs/records/{key}" + ("" if height is None else f"?height={height}"))
+        return self._get(f"/v1/proofs/records/{quote(key)}" + ("" if height is None else f"?height={height}"))
 
     def trust(self) -> bytes:
         """Return a trust file."""
@@ -192,11 +196,14 @@ class Remote:
 
     def lines(self) -> Iterator[bytes]:
         """Yield the chain's export."""
-        with self.http.stream("GET", "/v1/blocks") as answer:
-            rest = b""
-            for part in answer.iter_bytes():
-                *whole, rest = (rest + part).split(b"\n")
-                yield from whole
+        try:
+            with self.http.stream("GET", "/v1/blocks") as answer:
+                rest = b""
+                for part in answer.iter_bytes():
+                    *whole, rest = (rest + part).split(b"\n")
+                    yield from whole
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._absent(error) from error
 
     def _get(self, path: str) -> bytes:
         return self._call("GET", path).content
@@ -204,9 +211,8 @@ class Remote:
     def _call(self, method: str, path: str, body: bytes = b"", allow: tuple[int, ...] = ()) -> httpx.Response:
         try:
             answer = self.http.request(method, path, content=body)
-        except httpx.HTTPError as error:
-            sentence = f"No node answers at {self.url} ({error}); start one with `metrobloc up`, or name --data."
-            raise NoNode(sentence) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._absent(error) from error
         if answer.is_success or answer.status_code in allow:
             return answer
         try:
@@ -214,6 +220,9 @@ class Remote:
         except (msgspec.MsgspecError, KeyError, TypeError):
             sentence = f"The node answered {answer.status_code}."
         raise (NotFound if answer.status_code in (400, 404) else NoNode)(sentence)
+
+    def _absent(self, error: Exception) -> NoNode:
+        return NoNode(f"No node answers at {self.url} ({error}); start one with `metrobloc up`, or name --data.")
 
 
 @contextmanager

@@ -51,17 +51,22 @@ def _show(setting: Setting) -> click.Command:
         """Show a TABLE (as APP/TABLE), or the record under one KEY, with a proof for whoever doubts it."""
         with opened(data, node, setting.modules) as ledger:
             _check_table(setting, table)
+            if height is not None and proof is None:
+                fail("An earlier height is shown only with a proof of it: add --proof FILE.", cli.USAGE)
             if key is None:
-                if proof or height is not None:
+                if proof:
                     fail("A proof is of one record: name its key too.", cli.USAGE)
                 _print_page(ledger.table(f"{table}/", after, limit), as_json=as_json)
                 return
             path = f"{table}/{_resolve(setting, ledger, key)}"
-            if proof is not None:
-                write_new(proof, ledger.prove_record(path, height))
-            page = ledger.record(path)
-            if not page["items"] and proof is None:
-                raise NotFound(f"There is no record {path}; --proof FILE proves its absence.")
+            if proof is None:
+                page = ledger.record(path)
+                if not page["items"]:
+                    raise NotFound(f"There is no record {path}; --proof FILE proves its absence.")
+            else:
+                made = ledger.prove_record(path, height)
+                write_new(proof, made)
+                page = _proved(made)
             _print_page(page, as_json=as_json)
 
     return show
@@ -86,10 +91,20 @@ def _resolve(setting: Setting, ledger: Ledger, key: str) -> str:
     )
 
 
+def _proved(proof: bytes) -> dict[str, Any]:
+    """Return what a proof file shows as a page, so that what is printed is what is proved."""
+    file = msgspec.json.decode(proof, type=dict[str, Any])
+    record = file["record"]
+    items = [] if record["value"] is None else [{"key": record["key"], "value": record["value"]}]
+    return {"height": file["header"]["height"], "items": items, "next": None}
+
+
 def _print_page(page: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(page)
         return
+    if not page["items"]:
+        click.echo("There is nothing here.")
     for item in page["items"]:
         click.echo(item["key"])
         for name, value in item["value"].items():
@@ -158,8 +173,8 @@ def _commit() -> click.Command:
     def commit(document: Path, salt: Path, as_json: bool) -> None:  # noqa: FBT001
         """Commit to a DOCUMENT without showing it: prints SHA-256 of a fresh 32-byte salt and the document."""
         fresh = secrets.token_bytes(32)
-        write_new(salt, fresh.hex().encode() + b"\n")
         made = crypto.sha256(fresh + document.read_bytes()).hex()
+        write_new(salt, fresh.hex().encode() + b"\n", 0o600)
         if as_json:
             show_json({"commitment": made})
         else:
@@ -196,15 +211,19 @@ def _keys(setting: Setting) -> click.Group:
     def new(name: str, as_json: bool) -> None:  # noqa: FBT001
         """Make a key called NAME; its account is opened by `metrobloc identity register`."""
         made = setting.keys.new(name)
-        _print_key(name, made.key_id, as_json=as_json)
+        _print_key(name, made.key_id, made.key_id, as_json=as_json)
 
     @group.command("list")
     @with_json
     def list_keys(as_json: bool) -> None:  # noqa: FBT001
-        """List your keys and the accounts they open."""
-        for name in setting.keys.names():
-            for key in setting.keys.find(name):
-                _print_key(name, key.key_id, as_json=as_json)
+        """List your keys, the newest of a name first, and the accounts that they are for."""
+        names = setting.keys.names()
+        for name in names:
+            keys = setting.keys.find(name)
+            for key in keys:
+                _print_key(name, key.key_id, keys[-1].key_id, as_json=as_json)
+        if not names and not as_json:
+            click.echo("You have no keys yet; make one with `metrobloc key new NAME`.")
 
     @group.command("rotate")
     @click.argument("name")
@@ -219,13 +238,13 @@ def _keys(setting: Setting) -> click.Group:
             call = (account, "identity.rotate", codec.encode({"key": made.key_id}))
             raw = actions.sign(rules, ledger.time_ms() + actions.EXPIRY_MS, [call], [old, made])
             setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
-            actions.show(ledger.submit([raw])[0], ledger, setting.modules["identity"], as_json=as_json)
+            actions.show(ledger.submit([raw])[0], ledger, setting, as_json=as_json)
 
     return group
 
 
-def _print_key(name: str, key_id: str, *, as_json: bool) -> None:
-    account = accounts.account_id(key_id)
+def _print_key(name: str, key_id: str, first_key_id: str, *, as_json: bool) -> None:
+    account = accounts.account_id(first_key_id)
     if as_json:
         show_json({"name": name, "key": key_id, "account": account})
     else:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.stage import Stage
-from metrobloc.engine.audit import Report, audit_export, audit_folder
+from metrobloc.engine.audit import Report, audit_export, audit_folder, read_trust
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo
 from metrobloc.engine.verifier import check_all
@@ -62,9 +62,10 @@ def play(node: Solo, story: Story, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr while work is done; yields a function that takes the work done since its last call."""
+    """Show a bar on a terminal while work is done; yields a function that takes the work done since its last call."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
 
@@ -76,25 +77,38 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
     @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
     @click.option("--genesis", type=click.File("rb"), help="Found a chain of your own from this file.")
     @click.option("--trust-clock", is_flag=True, help="Go on although the clock is far ahead of the last block.")
-    def up(data: Path | None, port: int, host: str, genesis: Any, trust_clock: bool) -> None:  # noqa: ANN401, FBT001
+    @with_json
+    def up(  # noqa: PLR0913
+        *,
+        data: Path | None,
+        port: int,
+        host: str,
+        genesis: Any,  # noqa: ANN401  # click's file
+        trust_clock: bool,
+        as_json: bool,
+    ) -> None:
         """Run a node: the ledger, and its door for transactions and proofs. The first run plays the stories."""
         folder = data or home() / "city"
         if genesis is not None:
             Solo.create(folder, genesis.read().strip(), setting.modules).close()
-            click.echo(f"Founded a chain in {folder}.")
+            click.echo(f"Founded a chain in {folder}.", err=as_json)
         elif not (folder / "store").exists():
-            click.echo(f"Founding a demonstration city in {folder}.")
+            click.echo(f"Founding a demonstration city in {folder}.", err=as_json)
             node = found_demo(folder, setting, clock_ms() - 3 * DAY_MS)
             try:
                 for name, story in stories.items():
-                    click.echo(f"The story of {name}:")
-                    play(node, story, lambda line: click.echo(f"  {line}"))
+                    click.echo(f"The story of {name}:", err=as_json)
+                    play(node, story, lambda line: click.echo(f"  {line}", err=as_json))
             finally:
                 node.close()
 
         def ready(node: Solo, open_port: int) -> None:
-            click.echo(f"{node.chain}, height {node.machine.height}, serves at http://{host}:{open_port}/v1/status")
-            click.echo("Stop it with Ctrl-C.")
+            url = f"http://{f'[{host}]' if ':' in host else host}:{open_port}"
+            if as_json:
+                show_json({"chain": node.chain, "height": node.machine.height, "url": url})
+            else:
+                click.echo(f"{node.chain}, height {node.machine.height}, serves at {url}/v1/status")
+                click.echo("Stop it with Ctrl-C.")
 
         serve(folder, setting.load_modules, host, port, ready, trust_clock=trust_clock)
 
@@ -135,17 +149,22 @@ def _export(setting: Setting) -> click.Group:
     @export.command("blocks")
     @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
     @with_ledger
-    def blocks(file: Path, data: Path | None, node: str) -> None:
+    @with_json
+    def blocks(file: Path, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
         """Write the whole chain to FILE as JSON lines, for `metrobloc audit --from FILE`."""
         if file.exists():
             fail(f"There is a file {file} already; choose another name.", cli.USAGE)
+        lines = 0
         with opened(data, node, setting.modules) as ledger:
             total = int(ledger.status()["height"]) + 2
-            with file.open("xb") as out, progress("blocks", total) as done:
-                for line in ledger.lines():
+            with file.open("xb") as out, progress("blocks", total, quiet=as_json) as done:
+                for lines, line in enumerate(ledger.lines(), 1):  # noqa: B007  # their number is wanted
                     out.write(line + b"\n")
                     done(1)
-        click.echo(f"{total - 2} blocks are in {file}.")
+        if as_json:
+            show_json({"blocks": lines - 2, "file": str(file)})
+        else:
+            click.echo(f"{lines - 2} blocks are in {file}.")
 
     return export
 
@@ -162,13 +181,18 @@ def _audit(setting: Setting) -> click.Command:
         """Re-execute a chain from genesis, check every signature, root and row, and run every invariant."""
         if (data is None) == (source is None):
             fail("Name either --data DIR or --from FILE (or a node's URL).", cli.USAGE)
-        trusted = trust.read() if trust else None
+        try:
+            trusted = read_trust(trust.read()) if trust else None
+        except ValueError as error:
+            fail(str(error), cli.USAGE)
         with progress("transactions", None, quiet=as_json) as done:
             if data is not None:
                 report = audit_folder(data, setting.load_modules, trusted, done)
             elif source is not None and source.startswith(("http://", "https://")):
                 with opened(None, source, setting.modules) as ledger:
                     report = audit_export(ledger.lines(), setting.load_modules, trusted, done)
+            elif source is not None and not Path(source).is_file():
+                fail(f"There is no file {source}.", cli.USAGE)
             else:
                 with Path(source or "").open("rb") as file:
                     lines = (line.rstrip(b"\n") for line in file)
@@ -201,14 +225,17 @@ def _backup(setting: Setting) -> click.Command:
     @click.command("backup")
     @click.argument("target", type=click.Path(path_type=Path))
     @click.option("--data", type=Folder, required=True, help="The data folder; no node may be running on it.")
-    def backup(target: Path, data: Path) -> None:
+    @with_json
+    def backup(target: Path, data: Path, as_json: bool) -> None:  # noqa: FBT001
         """Copy a data folder, with the operator's key, to TARGET, and check that the copy opens."""
         node = Solo.open(data, setting.modules)
         try:
             node.backup(target)
-            click.echo(
-                f"Height {node.machine.height} of {node.chain} is in {target}; keep it secret, the key is in it."
-            )
+            height = node.machine.height
+            if as_json:
+                show_json({"chain": node.chain, "height": height, "target": str(target)})
+            else:
+                click.echo(f"Height {height} of {node.chain} is in {target}; keep it secret, the key is in it.")
         finally:
             node.close()
 
@@ -220,11 +247,15 @@ def _restore(setting: Setting) -> click.Command:
     @click.argument("source", type=Folder)
     @click.option("--data", type=click.Path(path_type=Path), required=True, help="The new data folder; must not exist.")
     @click.option("--checkpoint", type=click.File("rb"), help="The newest checkpoint that anybody has of this chain.")
-    def restore(source: Path, data: Path, checkpoint: Any) -> None:  # noqa: ANN401
+    @with_json
+    def restore(source: Path, data: Path, checkpoint: Any, as_json: bool) -> None:  # noqa: ANN401, FBT001
         """Bring a backup back as a new data folder; refused when it ends before a checkpoint that was given out."""
         newest = checkpoint.read() if checkpoint else None
         height = Solo.restore(source, data, setting.modules, newest)
-        click.echo(f"Restored to height {height} in {data}. Check it with `metrobloc audit --data {data}`.")
+        if as_json:
+            show_json({"data": str(data), "height": height})
+        else:
+            click.echo(f"Restored to height {height} in {data}. Check it with `metrobloc audit --data {data}`.")
 
     return restore
 
@@ -236,11 +267,16 @@ def _operator(setting: Setting) -> click.Group:
 
     @operator.command("rotate")
     @click.option("--data", type=Folder, required=True, help="The data folder; no node may be running on it.")
-    def rotate(data: Path) -> None:
+    @with_json
+    def rotate(data: Path, as_json: bool) -> None:  # noqa: FBT001
         """Replace the operator's key; proofs made from now on show that the old key agreed."""
         node = Solo.open(data, setting.modules)
         try:
-            click.echo(f"The operator's key is now {node.rotate_key(clock_ms())}.")
+            made = node.rotate_key(clock_ms())
+            if as_json:
+                show_json({"operator": made})
+            else:
+                click.echo(f"The operator's key is now {made}.")
         finally:
             node.close()
 

@@ -16,7 +16,6 @@ from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.module import Module
 from metrobloc.surface import http
 
-
 ENDING_S = 5
 """So long may clients take to finish their requests when the node is told to end."""
 
@@ -80,7 +79,7 @@ async def _serve(sealer: Sealer, door: socket.socket, ready: Callable[[], None])
         http="h11",
         timeout_graceful_shutdown=ENDING_S,
         h11_max_incomplete_event_size=64 << 10,
-        limit_concurrency=1000,
+        limit_concurrency=256,
     )
     server = _Server(config)
     loop = asyncio.get_running_loop()
