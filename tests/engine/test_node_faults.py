@@ -4,12 +4,13 @@ import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from signal import SIGKILL
 
+import msgspec
 import pytest
 
 from metrobloc import verify
@@ -17,13 +18,13 @@ from metrobloc.app import modules
 from metrobloc.engine.proofs import prove_record
 from metrobloc.engine.solo import Solo
 from tests.faults import strace
-from tests.faults.client import PROMISE, Client
-from tests.faults.node import City, Node, audited, copy, found, running
+from tests.faults.client import PROMISE, Client, call
+from tests.faults.node import PATIENCE_S, City, Node, audited, copy, found, reexecuted, running
 from tests.faults.strace import Injection
 from tests.support import ROOT, need, rounds
 
 SEED = 7
-TURNS = 6
+TURNS = 12
 FOUNDER = [sys.executable, "-m", "tests.faults.founder"]
 
 
@@ -47,11 +48,11 @@ class Case:
         self.client = Client(self.city)
 
     @contextmanager
-    def started(self, before: Sequence[str] = ()) -> Iterator[Node]:
+    def started(self) -> Iterator[Node]:
         """Start the node after a fault, hold it to what the client remembers, and hand it over."""
-        with running(self.home, before) as node:
-            if node.port:
-                self.client.settle(node.port)
+        with running(self.home) as node:
+            assert node.port, node.ended()
+            self.client.settle(node.port)
             yield node
 
     def look(self) -> None:
@@ -63,10 +64,17 @@ class Case:
         shutil.rmtree(left)
         self.turn += 1
         if self.turn % TURNS == 0:
-            with self.started() as node:
-                assert node.port
+            self.goes_on()
             shutil.rmtree(self.home)
             self._begin()
+
+    def goes_on(self) -> None:
+        """Assert that the node starts again as it is, with all that the client remembers, where its blocks lead."""
+        with self.started() as node:
+            report = reexecuted(call(node.port, "GET", "/v1/blocks")[1].splitlines())
+            status = msgspec.json.decode(call(node.port, "GET", "/v1/status")[1])
+            assert not report.problems
+            assert (report.height, report.state_root) == (status["height"], status["state_root"])
 
 
 @pytest.mark.timeout(7200)
@@ -74,7 +82,6 @@ def test_killed_at_random_instants(city: City, tmp_path: Path) -> None:
     random, case = Random(SEED), Case(city, tmp_path)
     for _ in range(rounds(12, 600)):
         with case.started() as node:
-            assert node.port, node.ended()
             with case.client.sending(node.port):
                 assert case.client.wait(random.randrange(1, 30))
                 for _ in range(random.randrange(1, 20_000)):
@@ -85,101 +92,95 @@ def test_killed_at_random_instants(city: City, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize(
-    ("call", "nth_max"), [("write", 30), ("pwrite64", 20), ("fdatasync", 40), ("ftruncate", 3), ("fsync", 2)]
-)
-def test_killed_at_a_chosen_call(city: City, tmp_path: Path, call: str, nth_max: int) -> None:
+def test_killed_at_chosen_calls(city: City, tmp_path: Path) -> None:
     need(strace.works(), "strace with the right to trace")
-    random, case = Random(call), Case(city, tmp_path)
-    for _ in range(rounds(1, 60)):
+    random, case = Random(SEED), Case(city, tmp_path)
+    for turn in range(rounds(5, 200)):
+        call, nth_max = (("write", 30), ("pwrite64", 20), ("fdatasync", 40), ("ftruncate", 3), ("fsync", 2))[turn % 5]
         fault = Injection(call, random.randint(1, nth_max))
-        folder = None if call == "fsync" else case.home
+        folder = None if call == "fsync" else case.home  # the tables and folders that a flush syncs are new
         with case.started() as node:
-            assert node.port, node.ended()
             with strace.attached(node.process.pid, fault, folder), case.client.sending(node.port):
-                node.process.wait(60)
+                node.process.wait(PATIENCE_S)
             assert node.ended()[0] == -SIGKILL, fault
         case.look()
+    case.goes_on()
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("call", ["fsync", "fdatasync", "rename", "unlink"])
-def test_killed_while_the_node_starts(city: City, tmp_path: Path, call: str) -> None:
+def test_killed_while_the_node_starts(city: City, tmp_path: Path) -> None:
     need(strace.works(), "strace with the right to trace")
-    random, case = Random(call), Case(city, tmp_path)
-    for _ in range(rounds(1, 60)):
-        fault = Injection(call, random.randint(1, 3))
+    random, case = Random(SEED), Case(city, tmp_path)
+    for turn in range(rounds(4, 160)):
+        fault = Injection(("fsync", "fdatasync", "rename", "unlink")[turn % 4], random.randint(1, 3))
         with running(case.home, [*fault.arguments(), "--"]) as node:
             assert not node.port
         case.look()
-    with case.started() as node:
-        assert node.port
+    case.goes_on()
 
 
-def killed(command: Sequence[str], home: Path, call: str, left: Path) -> Iterator[Path]:
-    """Run a command on copies of a folder, or on a new one, killed at some of its calls; yield what is left each time."""
-    times = strace.calls([*command, str(left)], left.with_name("trace"), [call])[call]
-    for nth in Random(call).sample(range(1, times + 1), min(times, rounds(1, 40))):
+def killed(verb: str, home: Path, fault: Injection, left: Path) -> Iterator[Path]:
+    """Run the founder on copies of a folder, or on a new one, and kill it at some of its calls; yield what is left."""
+    random = Random(verb + fault.call)
+    for _ in range(rounds(1, 40)):
         shutil.rmtree(left, ignore_errors=True)
         if home.exists():
             copy(home, left)
-        program = strace.traced([*command, str(left)], Injection(call, nth))
-        assert subprocess.run(program, cwd=ROOT, check=False).returncode == -SIGKILL
+        program = strace.traced([*FOUNDER, verb, str(left)], fault._replace(nth=random.randint(1, fault.nth)))
+        subprocess.run(program, cwd=ROOT, check=False, capture_output=True)
         yield left
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("call", ["mkdir", "fsync", "rename", "write"])
-def test_killed_while_a_chain_is_founded(tmp_path: Path, call: str) -> None:
+@pytest.mark.parametrize("fault", [Injection("fsync", 20), Injection("rename", 8)])
+def test_killed_while_a_chain_is_founded(tmp_path: Path, fault: Injection) -> None:
     need(strace.works(), "strace with the right to trace")
-    for home in killed([*FOUNDER, "found"], tmp_path / "none", call, tmp_path / "home"):
+    for home in killed("found", tmp_path / "none", fault, tmp_path / "home"):
         subprocess.run([*FOUNDER, "found", str(home)], cwd=ROOT, check=True)
         assert not audited(home).problems
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_killed_while_the_operators_key_is_changed(city: City, tmp_path: Path, call: str) -> None:
+@pytest.mark.parametrize("fault", [Injection("fsync", 12), Injection("rename", 5)])
+def test_killed_while_the_operators_key_is_changed(city: City, tmp_path: Path, fault: Injection) -> None:
     need(strace.works(), "strace with the right to trace")
-    copy(city.home, tmp_path / "home")
-    for home in killed([*FOUNDER, "rotate"], city.home, call, tmp_path / "home"):
+    node = Solo.open(copy(city.home, tmp_path / "home"), modules())
+    trust, key = node.trust(), node.key
+    node.close()
+    for home in killed("rotate", city.home, fault, tmp_path / "home"):
         assert not audited(home).problems
         node = Solo.open(home, modules())
-        assert len(node.succession()) in (0, 1)
-        proof = prove_record(node, "kernel/log/head")
-        assert verify.check(proof, Solo.trust(node)).status == "valid"
+        assert len(node.succession()) == (node.key.key_id != key.key_id)
+        assert verify.check(prove_record(node, "kernel/log/head"), trust).status == "valid"
         node.close()
 
 
+WRITES = [
+    (Injection("write", 12, "EIO"), ""),
+    (Injection("pwrite64", 12, "ENOSPC"), ""),
+    (Injection("fdatasync", 12, "EIO"), ""),
+    (Injection("write", 1, "ENOSPC"), PROMISE),
+    (Injection("fdatasync", 1, "EIO"), PROMISE),
+    (Injection("ftruncate", 1, "EIO"), PROMISE),
+]
+"""The writes of a block, and with promises only also those of their journal, with the first error each meets."""
+
+
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize(
-    ("call", "nth_max", "path", "error"),
-    [
-        ("write", 12, "", "EIO"),
-        ("pwrite64", 12, "", "ENOSPC"),
-        ("fdatasync", 12, "", "EIO"),
-        ("write", 1, PROMISE, "ENOSPC"),
-        ("fdatasync", 1, PROMISE, "EIO"),
-        ("ftruncate", 1, PROMISE, "EIO"),
-    ],
-)
-def test_a_write_that_fails_stops_the_node_with_a_sentence(
-    city: City, tmp_path: Path, call: str, nth_max: int, path: str, error: str
-) -> None:
+def test_a_write_that_fails_stops_the_node(city: City, tmp_path: Path) -> None:
     need(strace.works(), "strace with the right to trace")
-    random, case = Random(f"{call}{path}"), Case(city, tmp_path)
-    for _ in range(rounds(1, 40)):
-        fault = Injection(call, random.randint(1, nth_max), error, lasting=random.random() < 0.5)
+    random, case = Random(SEED), Case(city, tmp_path)
+    for turn in range(rounds(len(WRITES), 200)):
+        (call, nth_max, error, _), path = WRITES[turn % len(WRITES)]
+        error = error if turn < len(WRITES) else random.choice(("EIO", "ENOSPC"))
+        fault = Injection(call, random.randint(1, nth_max), error, lasting=turn % 2 == 0)
         with case.started() as node:
-            assert node.port, node.ended()
             sending = case.client.sending(node.port, *[path] * bool(path))
             with strace.attached(node.process.pid, fault, case.home), sending:
-                node.process.wait(60)
+                node.process.wait(PATIENCE_S)
             stopped(node, fault)
         case.look()
-        error = random.choice(("EIO", "ENOSPC"))
-    with case.started() as node:
-        assert node.port
+    case.goes_on()
 
 
 def stopped(node: Node, why: object = "") -> None:
@@ -202,24 +203,29 @@ def small_disk(path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(path)], check=True)
 
 
+def fill(file: Path) -> None:
+    """Take the last byte of a disk."""
+    with contextlib.suppress(OSError), file.open("ab", buffering=0) as all_there_is:
+        while True:
+            all_there_is.write(bytes(1 << 12))
+
+
 def test_a_full_disk_stops_the_node_and_space_brings_it_back(city: City, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         case = Case(city, tmp_path, disk / "home")
         filler = disk / "filler"
         with case.started() as node, case.client.sending(node.port):
             assert case.client.wait(3)
-            with contextlib.suppress(OSError), filler.open("wb") as file:
-                while True:
-                    file.write(bytes(1 << 12))
-            node.process.wait(60)
+            fill(filler)
+            node.process.wait(PATIENCE_S)
             stopped(node)
+        fill(filler)
         with running(case.home) as node:
             assert not node.port
             assert node.ended()[0] == 4
         filler.unlink()
         case.look()
-        with case.started() as node:
-            assert node.port
+        case.goes_on()
 
 
 def test_a_disk_that_cannot_be_written_is_left_as_it_is(city: City, tmp_path: Path) -> None:

@@ -24,16 +24,20 @@ from tests.support import ROOT, need, rounds
 SEED = 11
 ENDLESS = 10**6
 LONG_STORE = 200
+FEW_BLOCKS = 1 << 18
+ALL_BLOCKS = 1 << 25
 
 
-def command(path: Path, last: int = ENDLESS) -> list[str]:
-    return [sys.executable, "-m", "tests.faults.committer", str(path), str(SEED), str(last)]
+def command(path: Path, last: int = ENDLESS, buffer_bytes: int = FEW_BLOCKS) -> list[str]:
+    return [sys.executable, "-m", "tests.faults.committer", *map(str, (path, SEED, last, buffer_bytes))]
 
 
 @contextmanager
-def committing(path: Path, last: int = ENDLESS) -> Iterator[subprocess.Popen[str]]:
+def committing(path: Path, last: int = ENDLESS, buffer_bytes: int = FEW_BLOCKS) -> Iterator[subprocess.Popen[str]]:
     """Start the committer, and hand it over when it is ready, before its next block."""
-    with subprocess.Popen(command(path, last), cwd=ROOT, text=True, stdin=-1, stdout=-1, stderr=-1) as child:
+    with subprocess.Popen(
+        command(path, last, buffer_bytes), cwd=ROOT, text=True, stdin=-1, stdout=-1, stderr=-1
+    ) as child:
         try:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
@@ -119,7 +123,7 @@ def test_a_write_that_fails_stops_the_program_with_a_sentence(tmp_path: Path, ca
     head = holds(path, 2)
     for nth in range(1, rounds(5, 40)):
         fault = Injection(call, nth, error, lasting=nth % 2 == 0)
-        with committing(path, head + 30) as child, strace.attached(child.pid, fault, path):
+        with committing(path, head + 60, ALL_BLOCKS) as child, strace.attached(child.pid, fault, path):
             printed, said = child.communicate("\n")
         assert child.returncode == 1, (fault, printed, said)
         assert "could not be written" in said
@@ -127,13 +131,15 @@ def test_a_write_that_fails_stops_the_program_with_a_sentence(tmp_path: Path, ca
         head = holds(path, max(head, acknowledged(printed)))
 
 
-@pytest.mark.parametrize("call", ["fsync", "openat", "ftruncate", "unlink"])
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat", "ftruncate", "unlink"])
 def test_a_fault_beside_a_block_loses_nothing(tmp_path: Path, call: str) -> None:
     need(strace.works(), "strace with the right to trace")
     path, head = tmp_path / "store", -1
-    for nth in range(1, rounds(2, 20)):
-        fault = Injection(call, nth, "ENOSPC", lasting=True)
-        with committing(path, head + 30) as child, strace.attached(child.pid, fault):
+    with committing(path, 2) as child:
+        child.communicate("\n")
+    for nth in range(6, rounds(8, 40)):
+        fault = Injection(call, nth if call in {"write", "fdatasync"} else nth % 6 + 1, "ENOSPC", lasting=True)
+        with committing(path, head + 30) as child, strace.attached(child.pid, fault, path):
             printed, said = child.communicate("\n")
         assert child.returncode == 0 or "could not be written" in said, fault
         head = holds(path, max(head, acknowledged(printed)))

@@ -66,7 +66,7 @@ class Client:
         return all(self._answered.acquire(timeout=PATIENCE_S) for _ in range(answers))
 
     def remembered(self, home: Path) -> None:
-        """Assert that a data folder on which no node runs has what was acknowledged, and has or holds what was promised."""
+        """Assert that a folder, on which no node runs, has the acknowledged and has or queues the promised."""
         store = Store.open(home / "store")
         held = set(journal.read(home / JOURNAL_FILE))
         for answer in self.committed.values():
@@ -77,20 +77,21 @@ class Client:
     def settle(self, port: int) -> None:
         """Assert that a node started again has all of it; send again what was not answered, so that all is in."""
         answers = self._again(port, self._gifts(1))
-        assert [(answer.status, answer.code) for answer in answers] == [("committed", "ok")]
+        assert [(answer.status, answer.code) for answer in answers] == [("committed", "ok")], answers
         for raw in self.promised:
-            assert call(port, "GET", f"/v1/receipts/{_id(raw).hex()}")[0] == 200
+            status, body = call(port, "GET", f"/v1/receipts/{_id(raw).hex()}")
+            assert status == 200, body
         known = list(self.committed)[-BATCH:]
         assert self._again(port, known) == [self.committed[raw] for raw in known]
         unsure = [raw for raw in self.sent if raw not in self.committed]
         for raw, answer in zip(unsure, self._again(port, unsure), strict=True):
-            assert (answer.status, answer.code) == ("committed", "ok")
+            assert (answer.status, answer.code) == ("committed", "ok"), answer
             self.committed[raw] = answer
         self.promised.clear()
         status, body = call(port, "GET", f"/v1/records/charity/campaigns/{self.city.campaign}")
         assert status == 200
         gifts = msgspec.json.decode(body)["items"][0]["value"]["gifts"]
-        assert gifts == self.city.gifts + len(self.sent)
+        assert gifts == self.city.gifts + len(self.sent), gifts
 
     def _same(self, answer: Answer, store: Store) -> None:
         assert store.find(bytes.fromhex(answer.tx)) == (answer.height, answer.index)

@@ -1,7 +1,7 @@
 """Commit numbered synthetic blocks and say of each one that it is acknowledged: the program that faults are put into.
 
-Arguments: the store's path, the seed, the height to end at. It makes the store when there is none, prints `ready`,
-waits for a line, and goes on from the store's head.
+Arguments: the store's path, the seed, the height to end at, the bytes that are kept in memory before a table is
+written. It makes the store when there is none, prints `ready`, waits for a line, and goes on from the store's head.
 """
 
 import sys
@@ -13,9 +13,9 @@ from metrobloc.engine.store import Store, StoreError
 from tests.faults.blocks import GENESIS, blocks, meta
 
 
-def main(path: Path, seed: int, last: int) -> None:
+def main(path: Path, seed: int, last: int, buffer_bytes: int) -> None:
     """Commit up to a height; on a fault of the store exit with 1 and its sentence."""
-    rocks.WRITE_BUFFER_BYTES = 1 << 18  # so that tables are written, and journals changed, every few blocks
+    rocks.WRITE_BUFFER_BYTES = buffer_bytes
     try:
         store = Store.open(path) if path.exists() else Store.create(path, GENESIS)
         _say("ready")
@@ -34,4 +34,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 
@@ -104,11 +105,14 @@ class _Inline(nullcontext[Any]):
 
 def audited(home: Path) -> audit.Report:
     """Audit a data folder, all in this process."""
-    beside, audit.Verifier = audit.Verifier, _Inline  # type: ignore[misc, assignment]
-    try:
+    with patch.object(audit, "Verifier", _Inline):
         return audit.audit_folder(home, modules, None, lambda _: None)
-    finally:
-        audit.Verifier = beside  # type: ignore[misc]
+
+
+def reexecuted(lines: Iterable[bytes]) -> audit.Report:
+    """Re-execute an export's blocks in memory."""
+    with patch.object(audit, "Verifier", _Inline):
+        return audit.audit_export(lines, modules, None, lambda _: None)
 
 
 def proved(node: Solo) -> list[bytes]:

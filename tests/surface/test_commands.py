@@ -12,6 +12,8 @@ import click
 import pytest
 
 from metrobloc import app, verify
+from metrobloc.kernel.crypto import SigningKey
+from metrobloc.surface.keys import KeyRing
 from tests.surface.city import Node, Said, done, failed, say
 
 NOBODY = "a" * 26
@@ -66,6 +68,18 @@ def test_a_key_file_that_others_can_read_or_that_is_damaged_is_refused(home: Pat
     path.write_text("zz\n")
     failed(home, 4, "is damaged", give, "ann")
     failed(home, 2, "make it with `metrobloc key new bo`, or act as one of office, bank", give, "bo")
+
+
+def test_a_role_of_a_demonstration_may_get_keys_of_its_own(home: Path) -> None:
+    ring = KeyRing(home / "keys")
+    first, later = SigningKey(bytes(32)), SigningKey(b"1" * 32)
+    public = ring.find("bank", "demo-city-0")
+    ring.add("bank", first)
+    ring.add("bank", later)
+    (home / "keys" / "bank.old.key").write_text("a note of one's own")
+    assert [key.key_id for key in ring.find("bank", "demo-city-0")] == [later.key_id, first.key_id, public[0].key_id]
+    assert [key.key_id for key in ring.find("bank", "city-0")] == [later.key_id, first.key_id]
+    assert ring.names() == ["bank"]
 
 
 def open_campaign(home: Path, node: Node) -> str:

@@ -1,6 +1,8 @@
 """How a node ends: told to, killed, or left by its worker. Nothing acknowledged is lost, nothing is left running."""
 
+import os
 import signal
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +50,12 @@ def all_there(city: Path, known: list[str]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_under_load_it_ends_well(city: Path, number: int) -> None:
     with Node(city) as node, watched(children(node.process.pid)):
-        known = acknowledged_until(node, lambda: node.process.send_signal(number))
+
+        def tell_all() -> None:  # as a terminal and an init system do
+            for pid in (worker_of(node), node.process.pid):
+                os.kill(pid, number)
+
+        known = acknowledged_until(node, tell_all)
         assert node.wait() == 0
     all_there(city, known)
 
@@ -59,7 +66,7 @@ def test_killed_under_load_it_loses_nothing_and_leaves_nothing_running(city: Pat
             workers = children(node.process.pid)
             assert workers
             with watched(workers):
-                known = acknowledged_until(node, lambda: node.process.kill())
+                known = acknowledged_until(node, node.process.kill)
                 assert node.wait() == -signal.SIGKILL
         all_there(city, known)
 
@@ -71,8 +78,6 @@ def worker_of(node: Node) -> int:
 
 
 def test_without_its_worker_it_stops_and_says_so(city: Path) -> None:
-    import os
-
     with Node(city) as node, watched(children(node.process.pid)):
         known = acknowledged_until(node, lambda: os.kill(worker_of(node), signal.SIGKILL))
         assert node.wait() == 4
@@ -83,8 +88,6 @@ def test_without_its_worker_it_stops_and_says_so(city: Path) -> None:
 
 
 def test_a_client_that_never_finishes_does_not_keep_it_from_ending(city: Path) -> None:
-    import socket
-
     with Node(city) as node, socket.create_connection(("127.0.0.1", node.port), 10) as half:
         half.sendall(b"POST /v1/txs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert node.http.get("/v1/status").status_code == 200

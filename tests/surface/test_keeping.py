@@ -89,9 +89,8 @@ def newest(city: Path, to: Path) -> Path:
     return to
 
 
-def test_an_audit_finds_a_chain_sound_however_it_comes(
-    inline: None, home: Path, node: Node, city: Path, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("inline")
+def test_an_audit_finds_a_chain_sound_however_it_comes(home: Path, node: Node, city: Path, tmp_path: Path) -> None:
     trust = tmp_path / "trust"
     done(home, "trust --out", trust, "--data", city)
     lines = exported(home, city, tmp_path / "blocks")
@@ -102,7 +101,8 @@ def test_an_audit_finds_a_chain_sound_however_it_comes(
     assert report["height"] == len(lines) - 2
     assert "compare this key" in done(home, "audit --data", city).out
     other = json.loads(trust.read_bytes())
-    for change in ({"chain": "demo-city-0123456789abcdef"}, {"keys": []}):
+    changes: list[dict[str, object]] = [{"chain": "demo-city-0123456789abcdef"}, {"keys": []}]
+    for change in changes:
         trust.write_bytes(codec.encode({**other, **change}))
         failed(home, 3, "not one of those in the trust file", "audit --data", city, "--trust", trust)
     trust.write_bytes(b"{}")
@@ -157,7 +157,8 @@ EXPORT_FAULTS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] 
 
 
 @pytest.mark.parametrize("fault", EXPORT_FAULTS)
-def test_an_export_that_was_changed_is_found(inline: None, home: Path, city: Path, tmp_path: Path, fault: str) -> None:
+@pytest.mark.usefixtures("inline")
+def test_an_export_that_was_changed_is_found(home: Path, city: Path, tmp_path: Path, fault: str) -> None:
     change, code, sentence = EXPORT_FAULTS[fault]
     rows = change(exported(home, city, tmp_path / "blocks"))
     (tmp_path / "changed").write_bytes(b"".join(row + b"\n" for row in rows))

@@ -57,8 +57,8 @@ class Journal:
             yield
         except OSError as error:
             raise MachineFault(
-                f"The journal of promises, {self.path}, could not be written ({error}). See to the disk, its free space "
-                "and the folder's permissions, then start it again."
+                f"The journal of promises, {self.path}, could not be written ({error}). See to the disk, its free "
+                "space and the folder's permissions, then start it again."
             ) from error
 
 

@@ -8,14 +8,15 @@ refuses every call, since memory must not run ahead of disk: the node stops and 
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Self
 
-from rocksdict import Checkpoint, Rdict, WriteBatch
+from rocksdict import Checkpoint, Rdict, WriteBatch, WriteOptions
 
 from metrobloc.engine.acknowledged import Acknowledged, AcknowledgedFile
 from metrobloc.engine.rocks import damaged_journal, open_database
@@ -25,6 +26,8 @@ from metrobloc.kernel.machine import Sealed
 
 FORMAT = b"metrobloc-store/1"
 NO_BLOCK = -1
+STALL_PAUSE_S = 0.01
+STALLS_MAX = 6000
 RESERVED = frozenset({"format", "genesis", "head", "writes"})
 RESTORE = "Restore the node from a backup, then run `metrobloc audit`."
 
@@ -46,6 +49,9 @@ class Store:
         self._turn = Lock()
         self._failure: StoreError | None = None
         self._expired_through = 0
+        self._stalls = 0
+        self._at_once = WriteOptions()
+        self._at_once.no_slowdown = True
         self._genesis = sha256(self.meta("genesis") or b"").hexdigest()
         self._head, self._writes = integer(self.meta("head") or b""), integer(self.meta("writes") or b"")
 
@@ -170,16 +176,19 @@ class Store:
         with self._turn:
             if block.height != self._head + 1:
                 raise ValueError(f"block {block.height} does not follow block {self._head}")
-            batch = WriteBatch(raw_mode=True)
-            block_rows(batch, block)
-            for minute in block.expired:
-                self._drop_expired(batch, minute)
-            self._write(batch, block.height, meta or {}, header_row(block))
+            expired = self._expired_rows(max(block.expired, default=-1))
+
+            def fill(batch: WriteBatch) -> None:
+                block_rows(batch, block)
+                for key in expired:
+                    batch.delete(key)
+
+            self._write(fill, block.height, meta or {}, header_row(block))
 
     def put_meta(self, meta: Mapping[str, bytes]) -> None:
         """Put meta on disk between blocks, synced: a checkpoint that was renewed, a key that was rotated."""
         with self._turn:
-            self._write(WriteBatch(raw_mode=True), self._head, meta, self._state().header)
+            self._write(lambda _batch: None, self._head, meta, self._state().header)
 
     def backup(self, path: Path) -> None:
         """Copy the store as it is now to a free path, while it goes on working, and check that the copy opens."""
@@ -220,18 +229,16 @@ class Store:
         header = self._row(b"d" + u64(self._head)) if self._head != NO_BLOCK else None
         return Acknowledged(self._genesis, self._writes, self._head, header or b"")
 
-    def _write(self, batch: WriteBatch, height: int, meta: Mapping[str, bytes], header: bytes) -> None:
+    def _write(self, fill: Callable[[WriteBatch], None], height: int, meta: Mapping[str, bytes], header: bytes) -> None:
         if self._failure:
             raise self._failure
         if not RESERVED.isdisjoint(meta):
             raise ValueError("the store keeps these names itself")
-        for name, value in meta.items():
-            batch.put(b"m" + name.encode(), value)
-        batch.put(b"mhead", s64(height))
-        batch.put(b"mwrites", s64(self._writes + 1))
+        names = {**meta, "head": s64(height), "writes": s64(self._writes + 1)}
         try:
             # Not one synced `write`: rocksdict keeps the interpreter to itself during it, but not during `flush_wal`.
-            self._database.write(batch)
+            while not self._written(fill, names):
+                sleep(STALL_PAUSE_S)
             self._database.flush_wal(sync=True)
             self._acknowledged.write(Acknowledged(self._genesis, self._writes + 1, height, header))
         except BaseException as error:
@@ -242,12 +249,34 @@ class Store:
             raise self._failure from error
         self._head, self._writes = height, self._writes + 1
 
-    def _drop_expired(self, batch: WriteBatch, through: int) -> None:
-        for key, _ in self._rows(b"e", b"e" + u64(self._expired_through)):
-            if integer(key[1:9]) > through:
-                break
-            batch.delete(key)
+    def _written(self, fill: Callable[[WriteBatch], None], names: Mapping[str, bytes]) -> bool:
+        """Write at once, or return False when tables must be written first.
+
+        Waiting for that inside RocksDB would stop every thread, and for ever when the disk was full for a moment: its
+        recovery waits for the writer. A batch can be used once only, so it is made anew for each try.
+        """
+        batch = WriteBatch(raw_mode=True)
+        fill(batch)
+        for name, value in names.items():
+            batch.put(b"m" + name.encode(), value)
+        try:
+            self._database.write(batch, self._at_once)
+        except Exception as error:
+            if "Write stall" not in str(error):
+                raise
+            self._stalls += 1
+            if self._stalls > STALLS_MAX:
+                raise
+            return False
+        self._stalls = 0
+        return True
+
+    def _expired_rows(self, through: int) -> list[bytes]:
+        """Return the keys of what expires up to and in this minute; what was returned before is not looked for again."""
+        rows = (key for key, _ in self._rows(b"e", b"e" + u64(self._expired_through)))
+        expired = list(takewhile(lambda key: integer(key[1:9]) <= through, rows))
         self._expired_through = max(self._expired_through, through + 1)
+        return expired
 
     def _row(self, key: bytes) -> bytes | None:
         if self._failure:

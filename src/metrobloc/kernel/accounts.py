@@ -3,8 +3,6 @@
 These functions write the kernel's tables; commons/identity decides who may call them.
 """
 
-import base64
-
 from metrobloc.kernel import crypto, system
 from metrobloc.kernel.context import Ctx
 from metrobloc.kernel.errors import Refused
@@ -19,9 +17,8 @@ _DEMO_KEY_IDS = frozenset(key.key_id for key in DEMO_KEYS)
 
 
 def account_id(key: str) -> str:
-    """Return the id of the account that a key opens: lowercase base32 of a SHA-256, 26 characters."""
-    digest = crypto.sha256(b"metrobloc account v1\n" + crypto.public_key(key))
-    return base64.b32encode(digest).decode().lower()[:26]
+    """Return the id of the account that a key opens."""
+    return crypto.short_name(b"metrobloc account v1\n" + crypto.public_key(key))
 
 
 def open_account(ctx: Ctx, key: str, payer: str | None = None, quota_per_hour: int = 0) -> str:

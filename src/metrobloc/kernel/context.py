@@ -4,7 +4,6 @@ A `Ctx` belongs to one module. Another module's tables can be read but not writt
 something offers a `service` (see `module.py`), which runs under a Ctx of its own and knows its caller.
 """
 
-import base64
 from collections.abc import Callable, Iterator
 from typing import Any, overload
 
@@ -141,6 +140,6 @@ class View:
 
 
 def derive_id(chain: str, actor: str, salt: str, call: int, counter: int) -> str:
-    """Return an id: 26 characters of the lowercase base32 of a SHA-256 over what only one call of one actor can be."""
+    """Return an id over what only one call of one actor can be."""
     seed = f"metrobloc id v1\n{chain}\n{actor}\n{salt}\n{call}\n{counter}\n"
-    return base64.b32encode(crypto.sha256(seed.encode())).decode().lower()[:26]
+    return crypto.short_name(seed.encode())

@@ -6,6 +6,7 @@ order (RFC 8032, section 5.1.7, made strict). Libraries disagree on the edges an
 """
 
 import hashlib
+from base64 import b32encode
 from functools import lru_cache
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
@@ -27,6 +28,11 @@ _KEYS_CACHED = 4096
 def sha256(data: bytes) -> bytes:
     """Hash bytes with SHA-256 (FIPS 180-4)."""
     return hashlib.sha256(data).digest()
+
+
+def short_name(data: bytes) -> str:
+    """Return the name of what only these bytes describe: 26 characters (130 bits) of SHA-256 in lowercase base32."""
+    return b32encode(sha256(data)[:20]).decode().lower()[:26]
 
 
 def key_id(public_key: bytes) -> str:

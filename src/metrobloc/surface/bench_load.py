@@ -34,16 +34,13 @@ class Signer:
     """Signs a benchmark's transactions for one chain."""
 
     def __init__(self, rules: Rules) -> None:
-        """Begin a run whose salts nobody else has."""
+        """Bind to a chain's rules."""
         self.rules = rules
         self.salt = ""
-        self._run = secrets.token_hex(8)
-        self._count = 0
 
     def sign(self, calls: Sequence[tuple[crypto.SigningKey, Message]], also: Sequence[crypto.SigningKey] = ()) -> bytes:
         """Return a transaction of calls by keys, signed by them and by `also`."""
-        self._count += 1
-        self.salt = f"{self._run}{self._count:016x}"
+        self.salt = secrets.token_hex(16)
         made = tuple(
             envelope.Call(accounts.account_id(key.key_id), self.rules.names[type(message)], Raw(codec.encode(message)))
             for key, message in calls

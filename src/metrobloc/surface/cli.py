@@ -18,7 +18,7 @@ from metrobloc.kernel.errors import MachineFault
 from metrobloc.surface.keys import KeyProblem, KeyRing
 from metrobloc.surface.ledger import NoNode, NotFound
 
-DONE, REFUSED, USAGE, NOT_TAKEN, NO_NODE = range(5)
+REFUSED, USAGE, NOT_TAKEN, NO_NODE = range(1, 5)
 NODE = "http://127.0.0.1:8460"
 
 F = TypeVar("F", bound=Callable[..., Any])

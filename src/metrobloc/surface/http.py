@@ -35,6 +35,8 @@ FAILURES = {
 }
 """What the door says when a request is not even one that a route can answer: code and sentence by status."""
 
+INTERNAL = ("internal", "The node has a fault; its operator finds it in the node's output.")
+
 Height = Annotated[int | None, Parameter(ge=0, required=False)]
 Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX)]
 HexId = Annotated[str, Parameter(pattern=r"^[0-9a-f]{64}$")]
@@ -218,7 +220,10 @@ def _provable(make: Callable[[], bytes]) -> Response[bytes]:
         raise HTTPException(status_code=404, detail=str(missing)) from missing
 
 
-def _say(_: Plain, error: HTTPException) -> Response[bytes]:
+def _say(request: Plain, error: HTTPException) -> Response[bytes]:
+    if error.status_code >= 500:  # the framework's, such as a client who left in mid-sentence
+        log.warning("%s %s: %s", request.method, request.url.path, error.detail)
+        return _failure(500, *INTERNAL)
     code, sentence = FAILURES.get(error.status_code, FAILURES[400])
     if type(error) is HTTPException:  # raised above, not by the framework
         sentence = error.detail
@@ -239,7 +244,7 @@ def _say_stopping(_: Plain, error: MachineFault) -> Response[bytes]:
 
 def _say_internal(request: Plain, error: Exception) -> Response[bytes]:
     log.error("%s %s", request.method, request.url.path, exc_info=error)
-    return _failure(500, "internal", "The node has a fault; its operator finds it in the node's output.")
+    return _failure(500, *INTERNAL)
 
 
 def _failure(status: int, code: str, sentence: str) -> Response[bytes]:
