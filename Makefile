@@ -41,7 +41,7 @@ lock: $(DONE)-setup ## choose the newest versions again and write requirements*.
 	@$(UV) compile $(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## remove what make and the tests made, but no city's data
-	@rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .venv-tests dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list

@@ -23,9 +23,10 @@ KERNEL_LINES = 2000
 APP_FILES = {"README.md", "__init__", "types", "rules", "story", "test_rules"}
 """What every application has; a name without an ending is a Python file, or a folder once it grew."""
 DOMAIN_WORDS = re.compile(
-    r"\b(?:bank|beneficiary|cadastre|campaign|charit(?:y|ies)|citizen|clinic|concert|coupon|creditor|debtor|deed|donation"
-    r"|donor|doctor|electricity|gift|hospital|invoice|land|landlord|lease|loan|merchant|mortgage|municipality|notary|parcel"
-    r"|patient|pension|rent|school|shipment|student|tax|tenant|ticket|timebank|university|yuan)s?\b"
+    r"\b(?:bank|beneficiary|cadastre|campaign|charit(?:y|ies)|citizen|clinic|concert|coupon|creditor|debtor|deed"
+    r"|donation|donor|doctor|electricity|gift|hospital|invoice|land|landlord|lease|loan|merchant|mortgage"
+    r"|municipality|notary|parcel|patient|pension|rent|school|shipment|student|tax|tenant|ticket|timebank|university"
+    r"|yuan)s?\b"
 )
 NOT_OURS = {
     "registry": r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|crates\.io/|proxy\.golang\.org|maven\.org/",

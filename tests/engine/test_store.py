@@ -5,8 +5,9 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from metrobloc.engine import rows
+from metrobloc.engine import rocks, rows
 from metrobloc.engine.store import Store, StoreError, WriteFailed
 from metrobloc.kernel.errors import MachineFault
 from tests.faults.blocks import GENESIS, agrees, blocks, meta
@@ -140,6 +141,48 @@ def test_a_failed_write_ends_the_store(tmp_path: Path, monkeypatch: pytest.Monke
     store.close()
     store = Store.open(tmp_path / "store")
     assert store.head() == 2
+    agrees(store, SEED)
+    store.close()
+
+
+class Stalling:
+    """A database that does not take the first writes."""
+
+    def __init__(self, database: Rdict, times: int) -> None:
+        self.database, self.times = database, times
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.database, name)
+
+    def write(self, batch: WriteBatch, options: WriteOptions) -> None:
+        """Refuse the first writes, and use up their batches as RocksDB does."""
+        self.times -= 1
+        if self.times >= 0:
+            self.database.write(WriteBatch(raw_mode=True), options)
+            raise OSError("Result incomplete: Write stall")
+        self.database.write(batch, options)
+
+
+def test_a_stall_is_waited_for_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metrobloc.engine.store.STALL_PAUSE_S", 0)
+    monkeypatch.setattr("metrobloc.engine.store.STALLS_MAX", 9)
+    store = made(tmp_path / "store", 7)
+    monkeypatch.setattr(store, "_database", Stalling(store._database, 8))
+    store.commit(next(islice(blocks(SEED), 7, 8)), {"checkpoint": b"after 7"})
+    agrees(store, SEED)
+    monkeypatch.setattr(store, "_database", Stalling(store._database, 9))
+    with pytest.raises(WriteFailed, match="did not keep up"):
+        store.put_meta({})
+    store.close()
+    store = Store.open(tmp_path / "store")
+    agrees(store, SEED)
+    store.close()
+
+
+def test_tables_are_written_while_blocks_are_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rocks, "WRITE_BUFFER_BYTES", 1 << 16)
+    store = made(tmp_path / "store", 100)
+    assert len(list((tmp_path / "store" / "rocks").glob("*.sst"))) > 1
     agrees(store, SEED)
     store.close()
 

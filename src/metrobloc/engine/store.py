@@ -49,7 +49,6 @@ class Store:
         self._turn = Lock()
         self._failure: StoreError | None = None
         self._expired_through = 0
-        self._stalls = 0
         self._at_once = WriteOptions()
         self._at_once.no_slowdown = True
         self._genesis = sha256(self.meta("genesis") or b"").hexdigest()
@@ -237,8 +236,12 @@ class Store:
         names = {**meta, "head": s64(height), "writes": s64(self._writes + 1)}
         try:
             # Not one synced `write`: rocksdict keeps the interpreter to itself during it, but not during `flush_wal`.
-            while not self._written(fill, names):
+            for _ in range(STALLS_MAX):
+                if self._written(fill, names):
+                    break
                 sleep(STALL_PAUSE_S)
+            else:
+                raise TimeoutError("the disk did not keep up for a minute")  # noqa: TRY301  # ends as the others do
             self._database.flush_wal(sync=True)
             self._acknowledged.write(Acknowledged(self._genesis, self._writes + 1, height, header))
         except BaseException as error:
@@ -264,15 +267,11 @@ class Store:
         except Exception as error:
             if "Write stall" not in str(error):
                 raise
-            self._stalls += 1
-            if self._stalls > STALLS_MAX:
-                raise
             return False
-        self._stalls = 0
         return True
 
     def _expired_rows(self, through: int) -> list[bytes]:
-        """Return the keys of what expires up to and in this minute; what was returned before is not looked for again."""
+        """Return the keys of what expires up to and in this minute, but for those that an earlier call returned."""
         rows = (key for key, _ in self._rows(b"e", b"e" + u64(self._expired_through)))
         expired = list(takewhile(lambda key: integer(key[1:9]) <= through, rows))
         self._expired_through = max(self._expired_through, through + 1)

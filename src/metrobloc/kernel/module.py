@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 SENTENCE = re.compile(r"[a-z][a-z0-9_]{0,79}")
-RESERVED = frozenset({"as", "data", "help", "json", "node", "proof", "home", "wait", "quiet"})
+RESERVED = frozenset({"as", "data", "help", "json", "node", "promise", "proof", "home", "wait", "quiet"})
 """Field names that would collide with an option of every command."""
 
 

@@ -64,6 +64,8 @@ def group(setting: Setting) -> click.Group:
         """Replay grants: FILE is a Gitcoin grants_data.csv, or the folder that holds it."""
         if (file is None) != is_pilot:
             fail("Name either a file or --pilot.", cli.USAGE)
+        if is_pilot and (limit or round_number):
+            fail("--limit and --round choose from a file; the pilot has --factor.", cli.USAGE)
 
         def plan(rules: Rules, start_ms: int) -> Replay:
             if file is None:

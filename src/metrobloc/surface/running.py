@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.stage import Stage
+from metrobloc.engine import keyfile
 from metrobloc.engine.audit import Report, audit_export, audit_folder, read_trust
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo
@@ -93,14 +94,7 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
             Solo.create(folder, genesis.read().strip(), setting.modules).close()
             click.echo(f"Founded a chain in {folder}.", err=as_json)
         elif not (folder / "store").exists():
-            click.echo(f"Founding a demonstration city in {folder}.", err=as_json)
-            node = found_demo(folder, setting, clock_ms() - 3 * DAY_MS)
-            try:
-                for name, story in stories.items():
-                    click.echo(f"The story of {name}:", err=as_json)
-                    play(node, story, lambda line: click.echo(f"  {line}", err=as_json))
-            finally:
-                node.close()
+            _found_city(folder, setting, stories, lambda line: click.echo(line, err=as_json))
 
         def ready(node: Solo, open_port: int) -> None:
             url = f"http://{f'[{host}]' if ':' in host else host}:{open_port}"
@@ -113,6 +107,22 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
         serve(folder, setting.load_modules, host, port, ready, trust_clock=trust_clock)
 
     return up
+
+
+def _found_city(folder: Path, setting: Setting, stories: Mapping[str, Story], say: Callable[[str], None]) -> None:
+    """Found a playground and play the stories beside its folder, which takes its name when all have been played."""
+    say(f"Founding a demonstration city in {folder}.")
+    fresh = folder.with_name(f"{folder.name}.founding")
+    shutil.rmtree(fresh, ignore_errors=True)  # what a kill in the middle left
+    node = found_demo(fresh, setting, clock_ms() - 3 * DAY_MS)
+    try:
+        for name, story in stories.items():
+            say(f"The story of {name}:")
+            play(node, story, lambda line: say(f"  {line}"))
+    finally:
+        node.close()
+    fresh.rename(folder)
+    keyfile.sync_folder(folder.parent)
 
 
 def _story(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
