@@ -16,7 +16,7 @@ import pytest
 from metrobloc import verify
 from metrobloc.app import modules
 from metrobloc.engine.proofs import prove_record
-from metrobloc.engine.solo import Solo
+from metrobloc.engine.solo import JOURNAL_FILE, Solo
 from tests.faults import strace
 from tests.faults.client import PROMISE, Client, call
 from tests.faults.node import PATIENCE_S, City, Node, audited, copy, found, reexecuted, running
@@ -45,6 +45,7 @@ class Case:
 
     def _begin(self) -> None:
         copy(self.city.home, self.home)
+        (self.home / JOURNAL_FILE).unlink()  # what it promises may have expired by now
         self.client = Client(self.city)
 
     @contextmanager

@@ -23,9 +23,9 @@ def main(path: Path, seed: int, last: int, buffer_bytes: int) -> None:
         for block in islice(blocks(seed), store.head() + 1, last + 1):
             store.commit(block, meta(block))
             _say(f"acknowledged {block.height}")
+        store.close()
     except StoreError as error:
         sys.exit(str(error))
-    store.close()
 
 
 def _say(line: str) -> None:

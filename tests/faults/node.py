@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -55,7 +54,7 @@ def found(home: Path, name: str = "city") -> City:
     promised.close()
     copy(node.home, home)
     node.close()
-    return City(home, campaign, 12 * 3 + 1, node.machine.rules)
+    return City(home, campaign, 12 * 3, node.machine.rules)
 
 
 def copy(source: Path, target: Path) -> Path:
@@ -83,7 +82,7 @@ class Node:
 def running(home: Path, before: Sequence[str] = ()) -> Iterator[Node]:
     """Run a node on a folder, behind another command if asked."""
     command = [*before, sys.executable, "-m", "tests.faults.small_node", "up", "--data", str(home), "--port", "0"]
-    bytecode = {"PYTHONPYCACHEPREFIX": f"{gettempdir()}/metrobloc-bytecode", "PYTHONDONTWRITEBYTECODE": ""}
+    bytecode = {"PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | bytecode, text=True, stdout=-1, stderr=-1) as process:
         try:
             yield Node(process)

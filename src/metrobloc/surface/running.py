@@ -93,7 +93,7 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
         if genesis is not None:
             Solo.create(folder, genesis.read().strip(), setting.modules).close()
             click.echo(f"Founded a chain in {folder}.", err=as_json)
-        elif not (folder / "store").exists():
+        elif not folder.exists() or not any(folder.iterdir()):
             _found_city(folder, setting, stories, lambda line: click.echo(line, err=as_json))
 
         def ready(node: Solo, open_port: int) -> None:
