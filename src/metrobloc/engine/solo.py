@@ -76,11 +76,7 @@ class Solo:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (home / "store").exists():
             raise MachineFault(f"There is a chain in {home} already; choose another folder with --data.")
-        if (home / KEY_FILE).exists():
-            raise MachineFault(
-                f"There is an operator's key in {home} but no ledger: restore the ledger from a backup, or choose "
-                "another folder with --data."
-            )
+        _require_no_key(home)
         Store.create(home / "store", genesis).close()
         return cls.open(home, modules)
 
@@ -89,6 +85,7 @@ class Solo:
         """Take up a chain from its folder; MachineFault with what to do on any mismatch."""
         crypto.self_check()
         if not (home / "store").exists():
+            _require_no_key(home)
             raise MachineFault(f"There is no chain in {home}; `metrobloc up --data {home}` founds one.")
         store = Store.open(home / "store")
         try:
@@ -304,6 +301,15 @@ class Solo:
         signed, _ = self.signed_head()
         if (signed.size, signed.root) != (size, stored_log.root()):
             raise MachineFault(f"The stored log is not the one that the newest checkpoint signs. {RESTORE}")
+
+
+def _require_no_key(home: Path) -> None:
+    """Refuse a folder whose ledger is gone: founding another there would let its operator sign a second history."""
+    if (home / KEY_FILE).exists():
+        raise MachineFault(
+            f"There is an operator's key in {home} but no ledger: restore the ledger from a backup, or choose another "
+            "folder with --data."
+        )
 
 
 def genesis_of(store: Store) -> bytes:
