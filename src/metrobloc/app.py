@@ -8,6 +8,7 @@ from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity import story as charity_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
+from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import actions, bench, cli, reading, replaying, running
 
@@ -39,6 +40,7 @@ def commands() -> click.Group:
 
 def main() -> None:
     """Run the command line."""
+    collect_rarely()
     commands()()
 
 
