@@ -118,7 +118,10 @@ class MutableRows(Rows[K, V]):
 
     def __setitem__(self, key: K, record: V) -> None:
         """Write the record under `key`."""
-        before = self.get(key) if self.table.indexes else None
+        if not self.table.indexes:
+            self.state.put(self.table.path(key), record, self.table)
+            return
+        before = self.get(key)
         self.state.put(self.table.path(key), record, self.table)
         if before is not None:
             self._place(key, before, present=False)
