@@ -122,6 +122,8 @@ def test_a_store_that_is_not_there_is_refused(city: City, tmp_path: Path) -> Non
     (home / "store" / "acknowledged").unlink()
     refused(home, "no whole store")
     shutil.rmtree(home / "store")
+    refused(home, "but no ledger")
+    (home / "operator.key").unlink()
     refused(home, "no chain")
 
 
