@@ -72,13 +72,14 @@ def _record(node: Solo, key: bytes, height: int) -> dict[str, object]:
     undos = {undone: node.undo(undone) for undone in range(newest, height, -1)}
 
     def value_of(key_hash: bytes) -> tuple[bytes, bytes] | None:
+        name = node.store.key_of(key_hash)
         for undone in range(height + 1, newest + 1):
             if tree.touches(undos[undone], key_hash):
                 before = present(node.store.undo(undone)).before
-                name, old = next((k, old) for k, old in before.items() if crypto.sha256(k) == key_hash)
+                name = name or next(k for k in before if crypto.sha256(k) == key_hash)  # a record that is gone now
+                old = before[name]
                 return None if old is None else (name, old)
-        name_now = node.store.key_of(key_hash)
-        return None if name_now is None else (name_now, present(node.store.get(name_now)))
+        return None if name is None else (name, present(node.store.get(name)))
 
     state = node.machine.tree
     view = state.at(undos.values()) if undos else state.latest

@@ -11,7 +11,7 @@ old key still leads to the new one through the succession notes, which every pro
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, pairwise
+from itertools import count, pairwise, starmap
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -294,7 +294,7 @@ class Solo:
 
     def _restore(self) -> None:
         head, size = present(self.store.header(self.store.head()))
-        tree = StateTree.build(entry(key, record) for key, record in self.store.leaves())
+        tree = StateTree.build(starmap(entry, self.store.leaves()))
         stored_log = Log.load(size, self.store.tile)
         header = codec.decode(head, msgspec.json.Decoder(Header))
         self.machine.restore(header, tree, stored_log, self.store.expiring(0))

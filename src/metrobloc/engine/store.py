@@ -308,9 +308,11 @@ class Store:
         else:
             rows.seek(prefix if start is None else max(start, prefix))
         move = rows.prev if reverse else rows.next
-        while rows.valid() and rows.key().startswith(prefix):
-            yield rows.key(), rows.value()
+        key = rows.key()  # None behind the last row
+        while key is not None and key.startswith(prefix):
+            yield key, rows.value()
             move()
+            key = rows.key()
         try:
             rows.status()
         except Exception as error:

@@ -287,15 +287,17 @@ class StateTree:
         """Build the tree from (key hash, leaf hash) in any order, each key hash once."""
         tree = cls(shard_bits)
         heaps = [bytearray() for _ in tree._shards]
-        for key_hash, leaf in entries:
-            if len(key_hash) != len(EMPTY) or len(leaf) != len(EMPTY):
+        size, shift = len(EMPTY), 32 - shard_bits
+        for key_hash, leaf in entries:  # a restart goes through every record here, so nothing is called twice
+            if len(key_hash) != size or len(leaf) != size:
                 raise ValueError("a key hash and a leaf hash are 32 bytes each")
-            heaps[_prefix(key_hash, shard_bits)] += key_hash + leaf
+            heaps[int.from_bytes(key_hash[:4], "big") >> shift] += key_hash + leaf
         for index, heap in enumerate(heaps):
-            rows = sorted(bytes(heap[at : at + ROW]) for at in range(0, len(heap), ROW))
-            if any(a[:32] == b[:32] for a, b in pairwise(rows)):
-                raise ValueError("a key hash occurs twice")
+            data = bytes(heap)
             heap.clear()
+            rows = sorted([data[at : at + ROW] for at in range(0, len(data), ROW)])
+            if len({row[:size] for row in rows}) != len(rows):
+                raise ValueError("a key hash occurs twice")
             if rows:
                 tree._shards[index] = _Shard(shard_bits, b"".join(rows))
         tree._settle([index for index, shard in enumerate(tree._shards) if shard.size])
