@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -236,5 +237,8 @@ def test_a_clock_behind_the_last_block_seals_nothing_and_reads_go_on(city: City,
             assert "set it right" in msgspec.json.decode(body)["sentence"]
         assert call(node.port, "GET", f"/v1/proofs/records/charity/campaigns/{city.campaign}")[0] == 200
         assert msgspec.json.decode(call(node.port, "GET", "/v1/status")[1]) == status
+        wrapper = node.process.pid  # faketime, which leaves the node behind when it is killed
+        for child in Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
         node.process.kill()
     assert read(home / JOURNAL_FILE) == read(city.home / JOURNAL_FILE)
