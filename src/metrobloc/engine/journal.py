@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from metrobloc.engine.keyfile import sync_folder
+from metrobloc.engine.keyfile import sync_path
 from metrobloc.kernel.errors import MachineFault
 
 
@@ -27,7 +27,7 @@ class Journal:
             self._handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._write(b"".join(map(_line, self.pending)))
             fresh.replace(path)
-            sync_folder(path.parent)
+            sync_path(path.parent)
 
     def append(self, raw: bytes) -> None:
         """Write an envelope (which holds no line feed) and sync it; MachineFault when the disk does not take it."""

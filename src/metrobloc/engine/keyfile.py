@@ -22,7 +22,7 @@ def write_key(path: Path, key: SigningKey) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def read_key(path: Path) -> SigningKey:
@@ -48,9 +48,9 @@ def new_key() -> SigningKey:
     return SigningKey(secrets.token_bytes(SEED_BYTES))
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Make a file's content, or a folder's entries, durable."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -66,10 +66,6 @@ class Memory:
         """Return records in key order."""
         return self.records.scan(prefix, after, limit)
 
-    def get_index(self, key: bytes) -> bytes | None:
-        """Return an index row, or None."""
-        return self.index.rows.get(key)
-
     def scan_index(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Return index rows in key order."""
         return self.index.scan(prefix, after, limit)

@@ -194,7 +194,7 @@ class Solo:
         meta = {"succession": codec.encode(notes), "operator": new.key_id.encode()}
         self._guarded(lambda: self.store.put_meta({**meta, "checkpoint": self._sign(self.machine.log, clock_ms)}))
         os.replace(self.home / NEXT_KEY_FILE, self.home / KEY_FILE)  # noqa: PTH105  # the atomic one
-        keyfile.sync_folder(self.home)
+        keyfile.sync_path(self.home)
         return new.key_id
 
     def export(self) -> Iterator[bytes]:
@@ -355,5 +355,5 @@ def _open_key(home: Path, store: Store) -> crypto.SigningKey:
     found, key = find_key(home, operator.decode())
     if found != path:
         os.replace(found, path)  # noqa: PTH105  # the atomic one
-        keyfile.sync_folder(home)
+        keyfile.sync_path(home)
     return key

@@ -6,7 +6,6 @@ write-ahead log is read up to its last whole record: a torn tail was never ackno
 refuses every call, since memory must not run ahead of disk: the node stops and starts again.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
@@ -19,6 +18,7 @@ from typing import Self
 from rocksdict import Checkpoint, Rdict, WriteBatch, WriteOptions
 
 from metrobloc.engine.acknowledged import Acknowledged, AcknowledgedFile
+from metrobloc.engine.keyfile import sync_path
 from metrobloc.engine.rocks import damaged_journal, open_database
 from metrobloc.engine.rows import Undo, block_rows, header_row, integer, receipts_of, s64, tile_key, u64, undo_of
 from metrobloc.kernel.errors import MachineFault
@@ -371,22 +371,14 @@ def _settle(fresh: Path, path: Path, state: Acknowledged) -> None:
     acknowledged.write(state)
     acknowledged.close()
     for folder in (fresh / "rocks", fresh):
-        _sync(folder)
+        sync_path(folder)
     fresh.rename(path)
-    _sync(path.parent)
+    sync_path(path.parent)
 
 
 def _copy_apart(file: Path) -> None:
     """Put a synced copy in the place of a file that may be a hard link into the store."""
     copy = file.with_name(f"{file.name}.copy")
     shutil.copyfile(file, copy)
-    _sync(copy)
+    sync_path(copy)
     copy.replace(file)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

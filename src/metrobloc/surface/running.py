@@ -122,7 +122,7 @@ def _found_city(folder: Path, setting: Setting, stories: Mapping[str, Story], sa
     finally:
         node.close()
     fresh.rename(folder)
-    keyfile.sync_folder(folder.parent)
+    keyfile.sync_path(folder.parent)
 
 
 def _story(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
