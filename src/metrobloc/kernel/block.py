@@ -26,6 +26,8 @@ from metrobloc.kernel.types import Message
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 FIRST_HEAD = "0" * 64
+Calls = list[tuple[Action, str, Message]]
+"""What is to run, in order: action, actor, message."""
 
 
 class Rules(Struct, frozen=True):
@@ -106,9 +108,13 @@ class BlockRun:
         self.expiring.setdefault(transaction.payload.expires // MINUTE_MS, []).append(transaction.id)
         self.included.append((transaction.id, len(self.receipts)))
         self.transactions.append(raw)
-        run = self._new_run(transaction.payload.salt)
-        code, receipt = self._attempt(run, partial(self._execute, run, calls), tx=transaction.id.hex())
+        code, receipt = self.execute(transaction.payload.salt, calls, transaction.id.hex())
         return Outcome(transaction.id, code, receipt, self.height, len(self.receipts) - 1)
+
+    def execute(self, salt: str, calls: Calls, tx: str = "") -> tuple[str, bytes]:
+        """Run the calls of accounts that exist and have signed; return code and receipt. A simulation starts here."""
+        run = self._new_run(salt)
+        return self._attempt(run, partial(self._execute, run, calls), tx=tx)
 
     def close(self, expired: Iterable[int]) -> None:
         """Write what the block as a whole leaves: usage and the chains of ids, without those of minutes gone by."""
@@ -125,7 +131,7 @@ class BlockRun:
             del replay[str(minute)]
         state.fold()
 
-    def _admit(self, transaction: envelope.Transaction) -> list[tuple[Action, str, Message]]:
+    def _admit(self, transaction: envelope.Transaction) -> Calls:
         payload, limits = transaction.payload, self.rules.genesis.limits
         if payload.chain != self.rules.chain:
             raise Void("wrong_chain")
@@ -138,7 +144,7 @@ class BlockRun:
         if transaction.id in self._ids or transaction.id in self.seen:
             raise Void("replayed")
         offline = payload.expires > self.time_ms + limits.expiry_ms_max
-        calls: list[tuple[Action, str, Message]] = []
+        calls: Calls = []
         for call in payload.calls:
             action = self.rules.actions.get(call.do)
             if action is None:
@@ -153,7 +159,7 @@ class BlockRun:
         self._charge(calls, accounts, limits.offline_units if offline else 1)
         return calls
 
-    def _signers(self, key_ids: tuple[str, ...], calls: list[tuple[Action, str, Message]]) -> dict[str, Account]:
+    def _signers(self, key_ids: tuple[str, ...], calls: Calls) -> dict[str, Account]:
         """Require exactly the signatures that the actors and the keys named in messages call for."""
         needed: set[str] = set()
         accounts: dict[str, Account] = {}
@@ -180,7 +186,7 @@ class BlockRun:
             raise Void("unknown_account")
         return found
 
-    def _charge(self, calls: list[tuple[Action, str, Message]], accounts: dict[str, Account], units: int) -> None:
+    def _charge(self, calls: Calls, accounts: dict[str, Account], units: int) -> None:
         """Charge each call to the hour of its actor or else of the sponsor; nothing is charged unless all can pay."""
         charges: dict[str, int] = {}
         for _, actor, _ in calls:
@@ -197,7 +203,7 @@ class BlockRun:
         usage = self._recorded_usage.get(payer)
         return usage.units if usage is not None and usage.hour == self._hour else 0
 
-    def _execute(self, run: Run, calls: list[tuple[Action, str, Message]]) -> None:
+    def _execute(self, run: Run, calls: Calls) -> None:
         for number, (action, actor, message) in enumerate(calls):
             ctx = Ctx(run, action.do.partition(".")[0], actor, number)
             run.call = number

@@ -69,8 +69,7 @@ class Module:
         `refuses` says which refusals can happen: `unknown` where a row that must be there is read or removed, `taken`
         where one is added.
         """
-        del key  # only for the type checker: K
-        made: Table[K, V] = Table(self.name, self._fresh(name), record)
+        made: Table[K, V] = Table(self.name, self._fresh(name), record, len(get_args(key)) or 1)
         _check_fields(record)
         self.tables[name] = made
         for code in refuses:

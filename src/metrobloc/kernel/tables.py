@@ -21,11 +21,12 @@ V = TypeVar("V", bound=Record)
 class Table(Generic[K, V]):
     """Records of one type under keys of one type."""
 
-    def __init__(self, module: str, name: str, record: type[V]) -> None:
-        """Bind names and record type; made by `Module.table`."""
+    def __init__(self, module: str, name: str, record: type[V], parts: int = 1) -> None:
+        """Bind names and record type, and of how many texts a key is made; made by `Module.table`."""
         self.module = module
         self.name = name
         self.record = record
+        self.parts = parts
         self.prefix = f"{module}/{name}/"
         self.decoder = cast("msgspec.json.Decoder[Record]", msgspec.json.Decoder(record))
         self.indexes: list[Index[V]] = []
@@ -65,7 +66,7 @@ class Ledger:
         """Bind names; made by `Module.ledger`."""
         self.module = module
         self.name = name
-        self.rows: Table[tuple[str, str], Balance] = Table(module, name, Balance)
+        self.rows: Table[tuple[str, str], Balance] = Table(module, name, Balance, 2)
         self.below = f"{module}.{name}_too_low"
 
 

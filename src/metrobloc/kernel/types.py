@@ -67,6 +67,9 @@ Commitment = Annotated[str, _text("commitment", "^[0-9a-f]{64}", 64, 64)]
 Digest = Annotated[str, _text("digest", "^[0-9a-f]{64}", 64, 64)]
 """A SHA-256 in lowercase hex."""
 
+Signature = Annotated[str, _text("signature", "^[0-9a-f]{128}", 128, 128)]
+"""An Ed25519 signature in lowercase hex."""
+
 Code = Annotated[str, _text("code", "^[a-z][a-z0-9_.]{0,79}", 80)]
 """A stable code: `ok`, or `module.refusal`."""
 
