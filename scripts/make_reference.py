@@ -1,19 +1,133 @@
-"""Write the tables of docs/api.md from the declarations: python scripts/make_reference.py, or with - to print them."""
+"""Write the reference from the declarations: python scripts/make_reference.py brings docs/ up to date.
+
+The tables at the end of docs/api.md are of the door; docs/reference/ has a page for every application, one for what
+every chain has, and one for the commands.
+"""
 
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import click
 
 from metrobloc import app
 from metrobloc.kernel.codec import MALFORMED
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
-from metrobloc.surface.actions import fields_of
+from metrobloc.surface.connections import REFUSALS
+from metrobloc.surface.describe import AppDoc, FieldDoc, describe, param_rows, rows_of
 from metrobloc.surface.http import FAILURES, ROUTES
+from metrobloc.surface.http.document import asks_of, method_of, path_of
 
-TARGET = Path(__file__).parents[1] / "docs" / "api.md"
+DOCS = Path(__file__).parents[1] / "docs"
+DOOR = DOCS / "api.md"
 MARK = "<!-- From here on made by scripts/make_reference.py; do not edit. -->\n"
-NOT_QUERIES = {"request", "state"}
+MADE = "<!-- Made by scripts/make_reference.py; do not edit. -->\n\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return every page of the reference with its text."""
+    apps = describe(app.modules())
+    made = {DOCS / "reference" / f"{one.name}.md": MADE + app_page(one) for one in apps}
+    made[DOCS / "reference" / "commands.md"] = MADE + commands_page()
+    return made | {DOOR: DOOR.read_text(encoding="utf-8").partition(MARK)[0] + MARK + door_tables(apps)}
+
+
+def door_tables(apps: Iterable[AppDoc]) -> str:
+    """Write the door's routes and codes."""
+    links = "".join(f"- [{one.title}](reference/{one.name}.md)\n" for one in apps)
+    of_routes = ((status, code, sentence) for status, (code, sentence) in FAILURES.items())
+    of_connections = ((one.status, one.code, one.sentence) for one in REFUSALS)
+    failures = ((str(status), f"`{code}`", text) for status, code, text in sorted([*of_routes, *of_connections]))
+    return (
+        "\n## Routes\n\n"
+        + table(("Method", "Path", "Query", "What it does"), routes())
+        + '\n## Codes: the request (`{"code", "sentence"}`)\n\n'
+        + table(("Status", "Code", "Sentence"), failures)
+        + "\n## Codes: malformed, never was a transaction\n\n"
+        + codes(MALFORMED)
+        + "\n## Codes: void, may not run now\n\n"
+        + codes(VOIDS)
+        + "\n## Codes: refused, every module\n\n"
+        + codes(ENGINE_REFUSALS)
+        + "\n## Applications\n\n"
+        + links
+        + "- [Commands](reference/commands.md)\n"
+    )
+
+
+def routes() -> Iterator[tuple[str, ...]]:
+    """Yield the door's routes: method, path, query, what it does."""
+    for route in ROUTES:
+        asked = ", ".join(f"`{one.name}`" for one in asks_of(route) if one.place != "path")
+        told = " ".join((inspect.getdoc(route.fn) or "").split())
+        yield method_of(route).upper(), f"`{path_of(route)}`", asked, told
+
+
+def app_page(one: AppDoc) -> str:
+    """Write an application's page."""
+    parts = [f"# {one.title}\n\n{one.text}\n"]
+    if one.actions:
+        parts.append("\n## Actions\n")
+        for action in one.actions:
+            told = f"\n### `{action.do}`\n\n{action.text}\n\nAllowed for: {action.allow}.\n"
+            parts.append(told + fields(action.fields))
+    if one.queries:
+        parts.append("\n## Queries\n")
+        for query in one.queries:
+            path = f"/v1/queries/{one.name}/{query.name}"
+            parts.append(f"\n### `GET {path}`\n\n{query.text}\n{fields(query.fields)}")
+    if one.tables:
+        parts.append("\n## Tables\n")
+        for kept in one.tables:
+            key = ", ".join(kept.key)
+            parts.append(f"\n### `{one.name}/{kept.name}`\n\n{kept.text} Key: {key}.\n{fields(kept.fields)}")
+    if one.events:
+        parts.append("\n## Events\n")
+        parts += [f"\n### `{event.name}`\n\n{event.text}\n{fields(event.fields)}" for event in one.events]
+    if one.params:
+        rows = ((f"`{name}`", *rest) for name, *rest in param_rows(one.params))
+        parts.append("\n## Parameters\n\n" + table(("Parameter", "Default", "Limits", "Why"), rows))
+    if one.refusals:
+        parts.append("\n## Refusals\n\n" + codes(one.refusals))
+    if one.invariants:
+        rows = ((name.replace("_", " "), text) for name, text in one.invariants.items())
+        parts.append("\n## What is always true\n\n" + table(("Sentence", "What is checked"), rows))
+    return "".join(parts)
+
+
+def commands_page() -> str:
+    """Write the page of all commands."""
+    parts = ["# Commands\n\n`metrobloc COMMAND --help` tells the options of each.\n"]
+    top = app.commands()
+    single = {name: one for name, one in top.commands.items() if not isinstance(one, click.Group)}
+    parts.append("\n" + table(("Command", "What it does"), command_rows("metrobloc", single)))
+    for name, group in sorted(top.commands.items()):
+        if isinstance(group, click.Group):
+            told = " ".join((group.help or "").split())
+            parts.append(f"\n## `metrobloc {name}`\n\n{told}\n\n")
+            parts.append(table(("Command", "What it does"), command_rows(f"metrobloc {name}", group.commands)))
+    return "".join(parts)
+
+
+def command_rows(under: str, commands: Mapping[str, click.Command]) -> Iterator[tuple[str, str]]:
+    """Yield commands and those below them, with the first sentence of their help."""
+    for name, command in sorted(commands.items()):
+        if isinstance(command, click.Group):
+            yield from command_rows(f"{under} {name}", command.commands)
+        else:
+            yield f"`{under} {name}`", " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+def fields(listed: tuple[FieldDoc, ...]) -> str:
+    """Write a table of fields, if there are any."""
+    rows = [(f"`{name}`", kind, limits, default) for name, kind, limits, default in rows_of(listed)]
+    return "\n" + table(("Field", "Kind", "Limits", "If left out"), rows) if rows else ""
+
+
+def codes(declared: Mapping[str, str]) -> str:
+    """Write a table of codes and their sentences."""
+    return table(("Code", "Sentence"), ((f"`{code}`", sentence) for code, sentence in declared.items()))
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -22,69 +136,11 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def routes() -> list[tuple[str, str, str, str]]:
-    """List the door's routes: method, path, query, what it does."""
-    found: list[tuple[str, str, str, str]] = []
-    for route in ROUTES:
-        (path,) = route.paths
-        queries = [
-            f"`{name}`"
-            for name in inspect.signature(route.fn).parameters
-            if name not in NOT_QUERIES and f"{{{name}:" not in path
-        ]
-        shown = path.replace(":str}", "}").replace(":path}", "}").replace("//", "/")
-        (method,) = sorted(set(route.http_methods) - {"HEAD", "OPTIONS"})
-        told = inspect.getdoc(route.fn) or ""
-        found.append((method, f"`{shown}`", ", ".join(queries), " ".join(told.split())))
-    return found
-
-
-def codes(declared: Mapping[str, str]) -> str:
-    """Write a table of codes and their sentences."""
-    return table(("Code", "Sentence"), ((f"`{code}`", sentence) for code, sentence in declared.items()))
-
-
-def reference() -> str:
-    """Write everything that follows from the declarations."""
-    parts = [
-        "\n## Routes\n\n" + table(("Method", "Path", "Query", "What it does"), routes()),
-        '\n## Codes: the request (`{"code", "sentence"}`)\n\n'
-        + table(
-            ("Status", "Code", "Sentence"),
-            ((str(status), f"`{code}`", sentence) for status, (code, sentence) in FAILURES.items()),
-        ),
-        "\n## Codes: malformed, never was a transaction\n\n" + codes(MALFORMED),
-        "\n## Codes: void, may not run now\n\n" + codes(VOIDS),
-        "\n## Codes: refused, every module\n\n" + codes(ENGINE_REFUSALS),
-    ]
-    for module in app.modules().values():
-        actions = (
-            (
-                f"`{action.do}`",
-                " ".join((action.handler.__doc__ or "").split()),
-                action.allow.describe(),
-                ", ".join(f"`{field.name}`" for field in fields_of(action)),
-            )
-            for action in module.actions.values()
-        )
-        parts.append(
-            f"\n## Module {module.name}\n\n" + table(("Action", "What it does", "Allowed for", "Fields"), actions)
-        )
-        parts.append("\n" + codes(module.refusals))
-    return "".join(parts)
-
-
-def page(old: str) -> str:
-    """Put the tables in the place of a page's old ones."""
-    return old.partition(MARK)[0] + MARK + reference()
-
-
 def main() -> int:
-    """Write the page, or print its tables when the argument is a dash."""
-    if sys.argv[1:] == ["-"]:
-        sys.stdout.write(reference())
-    else:
-        TARGET.write_text(page(TARGET.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write the pages."""
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity.tools import draw, plan, sources
-from metrobloc.city.charity.tools.replay import Read, Replay, Summary, run
+from metrobloc.city.charity.tools.replay import Grants
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.money import rules as money
+from metrobloc.commons.replay import Read, Summary, run
 from metrobloc.commons.stage import pack
 from metrobloc.kernel import codec, crypto, envelope
 from metrobloc.kernel.block import Outcome
@@ -49,11 +50,11 @@ def reader(chain: Sandbox) -> Read:
     return read
 
 
-def played(chain: Sandbox, replay: Replay) -> Summary:
+def played(chain: Sandbox, replay: Grants) -> Summary:
     """Run a replay to its end and hold the ledger to the source and to its own invariants."""
     progress: list[int] = []
     summary = run(replay, chain.execute, progress.append)
-    assert summary.gifts == sum(progress) == replay.gifts_total
+    assert summary.done == sum(progress) == replay.total
     assert replay.differences(reader(chain)) == []
     assert chain.bugs == []
     assert chain.broken() == []
@@ -110,7 +111,7 @@ def test_the_whole_file_is_planned_or_listed(chain: Sandbox) -> None:
     zero = [row for row in rows if not Decimal(row["crowdfund_amount_contributions_usd"])]
     listed = sum(int(row["num_contributions"]) for row in zero)
     assert len(replay.skipped) == len(zero) == 230
-    assert replay.gifts_total + listed == 543_824
+    assert replay.total + listed == 543_824
     for number in range(1, 11):
         mine = [expected for expected in replay.expected.values() if expected.round == number]
         theirs = [row for row in rows if row["round_number"] == str(number) and row not in zero]
@@ -124,7 +125,7 @@ def test_the_whole_file_is_planned_or_listed(chain: Sandbox) -> None:
 def test_the_pilot_reaches_the_hospital_to_the_last_fen(chain: Sandbox) -> None:
     replay = sources.pilot(chain.rules, START_MS, START_MS + MONTH_MS)
     summary = played(chain, replay)
-    assert (summary.gifts, len(replay.expected)) == (8225, 40)
+    assert (summary.done, len(replay.expected)) == (8225, 40)
     assert {expected.gifts for expected in replay.expected.values()} == {205, 206}
     assert {expected.settled for expected in replay.expected.values()} == {840_000}
     assert summary.transactions < 8225 * 1.04, "the set-up is a small part"
@@ -146,7 +147,7 @@ def test_replays_on_one_chain_do_not_collide(chain: Sandbox) -> None:
 def test_a_limit_keeps_whole_campaigns(chain: Sandbox, tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, ROW, ROW.replace("10.50,4,3", "0,30,20").replace("20.25", "999.99"), ROW)
     replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS, limit=10)
-    assert replay.gifts_total == 8
+    assert replay.total == 8
     assert replay.skipped == ["1 campaigns are left out because of the limit of 10 gifts."]
     played(chain, replay)
     with pytest.raises(ValueError, match="No campaign has as few as 3 gifts"):
@@ -321,7 +322,7 @@ def test_other_bytes_than_text_and_a_missing_round_are_explained(chain: Sandbox,
 def test_a_row_that_contradicts_itself_is_listed(chain: Sandbox, tmp_path: Path, old: str, new: str) -> None:
     path = written(tmp_path, HEADER, ROW, ROW.replace(old, new))
     replay = sources.gitcoin(path, chain.rules, START_MS, START_MS + DAY_MS)
-    assert replay.gifts_total == 4
+    assert replay.total == 4
     assert len(replay.skipped) == 1
     assert replay.skipped[0].startswith("Round 1, grant 7 “A title” is not replayed: ")
 

@@ -1,40 +1,83 @@
 """Explicit wiring: which modules there are, which commands; the only file that knows everything."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import click
 
 from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity import story as charity_story
+from metrobloc.city.charity.tools import command as charity_tools
+from metrobloc.city.timebank import rules as timebank
+from metrobloc.city.timebank import story as timebank_story
+from metrobloc.city.timebank.tools import command as timebank_tools
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
+from metrobloc.commons.replay import ReplayMaker
 from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
-from metrobloc.surface import actions, bench, cli, reading, replaying, running
+from metrobloc.surface import (
+    actions,
+    bench,
+    bench_surface,
+    cli,
+    mirroring,
+    new_app,
+    reading,
+    replaying,
+    running,
+    signing,
+    webhooks,
+)
+from metrobloc.surface.describe import check_names
+from metrobloc.testing import lab
 
-STORIES = {"charity": charity_story.play}
+STORIES = {
+    "charity": charity_story.play,
+    "timebank": timebank_story.play,
+    # new-app: stories
+}
+REPLAYS: Mapping[str, ReplayMaker] = {"charity": charity_tools.replay, "timebank": timebank_tools.replay}
 
 
 def modules() -> Mapping[str, Module]:
     """Return every module this version has, by name, in the order in which a new chain activates them."""
-    return {module.name: module for module in (identity.app, money.app, charity.app)}
-
-
-@click.group(cls=cli.Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="metrobloc")
-def root() -> None:
-    """MetroBloc: a ledger that a metropolis and its institutions run together, provable to anybody."""
+    every = (
+        identity.app,
+        money.app,
+        charity.app,
+        timebank.app,
+        # new-app: modules
+    )
+    return {module.name: module for module in every}
 
 
 def commands() -> click.Group:
     """Return the command line with every command."""
+
+    @click.group(cls=cli.Group, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(package_name="metrobloc")
+    def root() -> None:
+        """MetroBloc: a ledger that a metropolis and its institutions run together, provable to anybody."""
+
     setting = cli.Setting(modules)
     reading.add(root, setting)
+    signing.add(root, setting)
     running.add(root, setting, STORIES)
+    measures = bench.group(setting)
+    measures.add_command(bench_surface.command(setting, partial(lab.steps_per_second, setting, STORIES)))
+    for group in (
+        measures,
+        replaying.group(setting, REPLAYS),
+        mirroring.group(setting),
+        webhooks.group(),
+        lab.group(setting, STORIES),
+        new_app.command(setting),
+    ):
+        root.add_command(group)
+    check_names(modules(), root.commands)
     for module in modules().values():
         root.add_command(actions.group(setting, module))
-    root.add_command(bench.group(setting))
-    root.add_command(replaying.group(setting))
     return root
 
 

@@ -4,12 +4,9 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 
 import msgspec
 import pytest
@@ -20,13 +17,15 @@ from metrobloc.engine.journal import Journal, read
 from metrobloc.engine.solo import JOURNAL_FILE, Solo
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.surface import bench_load
+from metrobloc.testing.faults.bitflips import draw, flipped
+from metrobloc.testing.faults.reader import asking
+from tests.faults import node_reader
 from tests.faults.client import call
-from tests.faults.flips import draw, flipped
 from tests.faults.node import City, audited, copy, digest, found, proved, running
 from tests.support import ROOT, need, rounds
 
 SEED = 3
-PATIENCE_S = 120
+READER = [sys.executable, "-m", node_reader.__name__]
 ADVICE = re.compile(r"[Rr]estore|[Bb]ring|chmod|Name|Start|start|founds|[Ss]ee to|[Ss]top|[Rr]emove|audit")
 INFO_LOG = re.compile(r"LOCK|LOG(\.old\.\d+)?")
 """What RocksDB writes in a folder that it only looks at: its lock, and its diary, which holds nothing of the ledger."""
@@ -162,40 +161,15 @@ def test_a_journal_is_mended_before_it_is_written_to(tmp_path: Path, end: bytes)
     assert read(tmp_path / "journal") == [b"one", b"two"]
 
 
-@contextmanager
-def reading(before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
-    """Start a program that takes up the data folders whose paths it is given."""
-    run = [*before, sys.executable, "-m", "tests.faults.node_reader"]
-    with subprocess.Popen(run, cwd=ROOT, text=True, stdin=-1, stdout=-1) as reader:
-        try:
-            yield reader
-        finally:
-            reader.kill()
-
-
-def ask(reader: subprocess.Popen[str], home: Path) -> str:
-    """Return what the reader says of a data folder; nothing when it crashed or hung."""
-    assert reader.stdin is not None
-    assert reader.stdout is not None
-    limit = Timer(PATIENCE_S, reader.kill)
-    limit.start()
-    try:
-        reader.stdin.write(f"{home}\n")
-        reader.stdin.flush()
-        return reader.stdout.readline().rstrip("\n")
-    finally:
-        limit.cancel()
-
-
 @pytest.mark.timeout(7200)
 def test_a_flipped_bit_is_noticed_or_does_no_harm(city: City, tmp_path: Path) -> None:
-    with reading() as reader:
-        whole = ask(reader, copy(city.home, tmp_path / "whole"))
+    with asking(READER, ROOT) as ask:
+        whole = ask(copy(city.home, tmp_path / "whole"))
         assert whole.startswith("whole ")
         noticed = 0
         for flip in draw(city.home, SEED, rounds(100, 5000)):
             with flipped(city.home, flip, tmp_path / "flipped") as home:
-                said = ask(reader, home)
+                said = ask(home)
             assert said == whole or (said.startswith("refused ") and ADVICE.search(said)), (flip, said)
             noticed += said != whole
         assert noticed
@@ -213,12 +187,12 @@ def test_what_the_node_may_not_touch_is_named(city: City, tmp_path: Path) -> Non
     bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.geteuid() == 0 else []
     need(not bound or shutil.which("setpriv"), "setpriv, to be without root's rights")
     whole = digest(copy(city.home, tmp_path / "whole"))
-    with reading(bound) as reader:
+    with asking([*bound, *READER], ROOT) as ask:
         for number, name in enumerate((".", "store/rocks", "store/acknowledged", "operator.key", "journal")):
             home = copy(city.home, tmp_path / str(number))
             mode = (home / name).stat().st_mode
             (home / name).chmod(0o500 if (home / name).is_dir() else 0o000)
-            said = ask(reader, home)
+            said = ask(home)
             assert said.startswith("refused "), (name, said)
             assert ADVICE.search(said), said
             (home / name).chmod(mode)

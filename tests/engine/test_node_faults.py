@@ -17,10 +17,10 @@ from metrobloc import verify
 from metrobloc.app import modules
 from metrobloc.engine.proofs import prove_record
 from metrobloc.engine.solo import JOURNAL_FILE, Solo
-from tests.faults import strace
+from metrobloc.testing.faults import inject
+from metrobloc.testing.faults.inject import Injection
 from tests.faults.client import PROMISE, Client, call
 from tests.faults.node import PATIENCE_S, City, Node, audited, copy, found, reexecuted, running
-from tests.faults.strace import Injection
 from tests.support import ROOT, need, rounds
 
 SEED = 7
@@ -94,14 +94,14 @@ def test_killed_at_random_instants(city: City, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(7200)
 def test_killed_at_chosen_calls(city: City, tmp_path: Path) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     random, case = Random(SEED), Case(city, tmp_path)
     for turn in range(rounds(5, 200)):
         call, nth_max = (("write", 30), ("pwrite64", 20), ("fdatasync", 40), ("ftruncate", 3), ("fsync", 2))[turn % 5]
         fault = Injection(call, random.randint(1, nth_max))
         folder = None if call == "fsync" else case.home  # the tables and folders that a flush syncs are new
         with case.started() as node:
-            with strace.attached(node.process.pid, fault, folder), case.client.sending(node.port):
+            with inject.attached(node.process.pid, fault, folder), case.client.sending(node.port):
                 node.process.wait(PATIENCE_S)
             assert node.ended()[0] == -SIGKILL, fault
         case.look()
@@ -110,7 +110,7 @@ def test_killed_at_chosen_calls(city: City, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(7200)
 def test_killed_while_the_node_starts(city: City, tmp_path: Path) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     random, case = Random(SEED), Case(city, tmp_path)
     for turn in range(rounds(4, 160)):
         fault = Injection(("fsync", "fdatasync", "rename", "unlink")[turn % 4], random.randint(1, 3))
@@ -127,7 +127,7 @@ def killed(verb: str, home: Path, fault: Injection, left: Path) -> Iterator[Path
         shutil.rmtree(left, ignore_errors=True)
         if home.exists():
             copy(home, left)
-        program = strace.traced([*FOUNDER, verb, str(left)], fault._replace(nth=random.randint(1, fault.nth)))
+        program = inject.traced([*FOUNDER, verb, str(left)], fault._replace(nth=random.randint(1, fault.nth)))
         subprocess.run(program, cwd=ROOT, check=False, capture_output=True)
         yield left
 
@@ -135,7 +135,7 @@ def killed(verb: str, home: Path, fault: Injection, left: Path) -> Iterator[Path
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fault", [Injection("fsync", 20), Injection("rename", 8)])
 def test_killed_while_a_chain_is_founded(tmp_path: Path, fault: Injection) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     for home in killed("found", tmp_path / "none", fault, tmp_path / "home"):
         subprocess.run([*FOUNDER, "found", str(home)], cwd=ROOT, check=True)
         assert not audited(home).problems
@@ -144,7 +144,7 @@ def test_killed_while_a_chain_is_founded(tmp_path: Path, fault: Injection) -> No
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fault", [Injection("fsync", 12), Injection("rename", 5)])
 def test_killed_while_the_operators_key_is_changed(city: City, tmp_path: Path, fault: Injection) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     node = Solo.open(copy(city.home, tmp_path / "home"), modules())
     trust, key = node.trust(), node.key
     node.close()
@@ -169,7 +169,7 @@ WRITES = [
 
 @pytest.mark.timeout(7200)
 def test_a_write_that_fails_stops_the_node(city: City, tmp_path: Path) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     random, case = Random(SEED), Case(city, tmp_path)
     for turn in range(rounds(len(WRITES), 200)):
         (call, nth_max, error, _), path = WRITES[turn % len(WRITES)]
@@ -177,7 +177,7 @@ def test_a_write_that_fails_stops_the_node(city: City, tmp_path: Path) -> None:
         fault = Injection(call, random.randint(1, nth_max), error, lasting=turn % 2 == 0)
         with case.started() as node:
             sending = case.client.sending(node.port, *[path] * bool(path))
-            with strace.attached(node.process.pid, fault, case.home), sending:
+            with inject.attached(node.process.pid, fault, case.home), sending:
                 node.process.wait(PATIENCE_S)
             stopped(node, fault)
         case.look()

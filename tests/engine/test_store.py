@@ -10,7 +10,7 @@ from rocksdict import Rdict, WriteBatch, WriteOptions
 from metrobloc.engine import rocks, rows
 from metrobloc.engine.store import Store, StoreError, WriteFailed
 from metrobloc.kernel.errors import MachineFault
-from tests.faults.blocks import GENESIS, agrees, blocks, meta
+from metrobloc.testing.faults.workload import GENESIS, agrees, blocks, meta
 
 SEED = 5
 

@@ -15,10 +15,10 @@ import pytest
 
 from metrobloc.engine import rocks
 from metrobloc.engine.store import Store
-from tests.faults import strace
-from tests.faults.blocks import GENESIS, agrees, blocks, meta
-from tests.faults.flips import draw, flipped
-from tests.faults.strace import Injection
+from metrobloc.testing.faults import committer, inject, reader
+from metrobloc.testing.faults.bitflips import draw, flipped
+from metrobloc.testing.faults.inject import Injection
+from metrobloc.testing.faults.workload import GENESIS, agrees, blocks, meta
 from tests.support import ROOT, need, rounds
 
 SEED = 11
@@ -29,7 +29,7 @@ ALL_BLOCKS = 1 << 25
 
 
 def command(path: Path, last: int = ENDLESS, buffer_bytes: int = FEW_BLOCKS) -> list[str]:
-    return [sys.executable, "-m", "tests.faults.committer", *map(str, (path, SEED, last, buffer_bytes))]
+    return [sys.executable, "-m", committer.__name__, *map(str, (path, SEED, last, buffer_bytes))]
 
 
 @contextmanager
@@ -89,11 +89,11 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
     [("write", 60), ("pwrite64", 30), ("fdatasync", 60), ("fsync", 2), ("openat", 4), ("ftruncate", 3), ("unlink", 2)],
 )
 def test_killed_at_a_chosen_call(tmp_path: Path, call: str, nth_max: int) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     random, path, head = Random(call), tmp_path / "store", -1
     for _ in range(rounds(2, 100)):
         fault = Injection(call, random.randint(1, nth_max))
-        with committing(path, head + 90) as child, strace.attached(child.pid, fault):
+        with committing(path, head + 90) as child, inject.attached(child.pid, fault):
             printed, _ = child.communicate("\n")
         assert child.returncode == -SIGKILL, fault
         head = holds(path, max(head, acknowledged(printed)))
@@ -101,12 +101,12 @@ def test_killed_at_a_chosen_call(tmp_path: Path, call: str, nth_max: int) -> Non
 
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat", "ftruncate", "rename", "mkdir"])
 def test_killed_while_the_store_is_made_opened_or_closed(tmp_path: Path, call: str) -> None:
-    need(strace.works(), "strace with the right to trace")
-    times = strace.calls(command(tmp_path / "whole", 1), tmp_path / "trace", [call])[call]
+    need(inject.works(), "strace with the right to trace")
+    times = inject.calls(command(tmp_path / "whole", 1), tmp_path / "trace", [call])[call]
     late = range(max(1, times - 60), times + 1)
     for nth in Random(call).sample(late, min(len(late), rounds(2, 60))):
         path = tmp_path / f"store-{nth}"
-        program = strace.traced(command(path, 1), Injection(call, nth))
+        program = inject.traced(command(path, 1), Injection(call, nth))
         printed = subprocess.run(program, cwd=ROOT, input="\n", text=True, stdout=-1, check=False).stdout
         if not path.exists():
             Store.create(path, GENESIS).close()
@@ -116,14 +116,14 @@ def test_killed_while_the_store_is_made_opened_or_closed(tmp_path: Path, call: s
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize("call", ["write", "pwrite64", "fdatasync"])
 def test_a_write_that_fails_stops_the_program_with_a_sentence(tmp_path: Path, call: str, error: str) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     path = tmp_path / "store"
     with committing(path, 2) as child:
         child.communicate("\n")
     head = holds(path, 2)
     for nth in range(1, rounds(5, 40)):
         fault = Injection(call, nth, error, lasting=nth % 2 == 0)
-        with committing(path, head + 60, ALL_BLOCKS) as child, strace.attached(child.pid, fault, path):
+        with committing(path, head + 60, ALL_BLOCKS) as child, inject.attached(child.pid, fault, path):
             printed, said = child.communicate("\n")
         assert child.returncode == 1, (fault, printed, said)
         assert "could not be written" in said
@@ -133,37 +133,17 @@ def test_a_write_that_fails_stops_the_program_with_a_sentence(tmp_path: Path, ca
 
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat", "ftruncate", "unlink"])
 def test_a_fault_beside_a_block_loses_nothing(tmp_path: Path, call: str) -> None:
-    need(strace.works(), "strace with the right to trace")
+    need(inject.works(), "strace with the right to trace")
     path, head = tmp_path / "store", -1
     with committing(path, 2) as child:
         child.communicate("\n")
     for nth in range(6, rounds(8, 40)):
         fault = Injection(call, nth if call in {"write", "fdatasync"} else nth % 6 + 1, "ENOSPC", lasting=True)
-        with committing(path, head + 30) as child, strace.attached(child.pid, fault, path):
+        with committing(path, head + 30) as child, inject.attached(child.pid, fault, path):
             printed, said = child.communicate("\n")
         assert child.returncode == 0 or "start it again" in said, (fault, said)
         assert "Traceback" not in said
         head = holds(path, max(head, acknowledged(printed)))
-
-
-@contextmanager
-def reading() -> Iterator[subprocess.Popen[str]]:
-    """Start a program that reads the stores whose paths it is given."""
-    run = [sys.executable, "-m", "tests.faults.reader"]
-    with subprocess.Popen(run, cwd=ROOT, text=True, stdin=-1, stdout=-1) as reader:
-        try:
-            yield reader
-        finally:
-            reader.kill()
-
-
-def ask(reader: subprocess.Popen[str], path: Path) -> str:
-    """Return what the reader says of a store."""
-    assert reader.stdin is not None
-    assert reader.stdout is not None
-    reader.stdin.write(f"{path}\n")
-    reader.stdin.flush()
-    return reader.stdout.readline()
 
 
 @pytest.mark.timeout(3600)
@@ -174,14 +154,14 @@ def test_a_flipped_bit_is_noticed_or_does_no_harm(tmp_path: Path, monkeypatch: p
         store.commit(block, meta(block))
     shutil.copytree(tmp_path / "live", tmp_path / "store")
     store.close()
-    with reading() as reader:
+    with reader.asking([sys.executable, "-m", reader.__name__]) as ask:
         shutil.copytree(tmp_path / "store", tmp_path / "whole")
-        whole = ask(reader, tmp_path / "whole")
+        whole = ask(tmp_path / "whole")
         assert whole.startswith("rows ")
         noticed = 0
         for flip in draw(tmp_path / "store", SEED, rounds(100, 5000)):
             with flipped(tmp_path / "store", flip, tmp_path / "flipped") as path:
-                said = ask(reader, path)
+                said = ask(path)
             assert said == whole or said.startswith("refused "), (flip, said)
             noticed += said != whole
         assert noticed

@@ -81,7 +81,8 @@ class Node:
 @contextmanager
 def running(home: Path, before: Sequence[str] = ()) -> Iterator[Node]:
     """Run a node on a folder, behind another command if asked."""
-    command = [*before, sys.executable, "-m", "tests.faults.small_node", "up", "--data", str(home), "--port", "0"]
+    options = ["--data", str(home), "--port", "0", "--no-mirror"]
+    command = [*before, sys.executable, "-m", "tests.faults.small_node", "up", *options]
     bytecode = {"PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | bytecode, text=True, stdout=-1, stderr=-1) as process:
         try:

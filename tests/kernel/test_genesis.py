@@ -102,8 +102,8 @@ def test_a_genesis_that_cannot_be_read(edit: Callable[[dict[str, object]], objec
 def test_a_demo_key_opens_no_account_on_a_real_chain() -> None:
     page = changed(name="real", founders=(Founder(KEY.key_id, 100, ("office",)),))
     box = found(page)
-    box.stage._keys["boss"] = KEY
-    box.stage._keys["thief"] = accounts.DEMO_KEYS[9]
+    box.stage.keys["boss"] = KEY
+    box.stage.keys["thief"] = accounts.DEMO_KEYS[9]
     box.stage.act("boss", Register(box.stage.key("thief").key_id), also=("thief",), refused="kernel.demo_key")
 
 

@@ -77,7 +77,7 @@ class Node:
         """Start it on a free port and wait until it is open or has ended."""
         self.data = data
         self.errors = data.with_name(f"{data.name}.err")
-        command = [*MAIN, "up", "--json", "--port", "0", "--data", str(data), *options]
+        command = [*MAIN, "up", "--json", "--port", "0", "--no-mirror", "--data", str(data), *options]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **(environment or {})}

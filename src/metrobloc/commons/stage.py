@@ -42,23 +42,25 @@ class Stage:
         self.time_ms = time_ms
         self.say = say
         self._execute = execute
-        self._keys: dict[str, crypto.SigningKey] = {}
+        self.keys: dict[str, crypto.SigningKey] = {}
         self._sent = 0
 
     def key(self, name: str) -> crypto.SigningKey:
         """Return an actor's key: a role's public one, or one that follows from the name."""
-        if name not in self._keys:
+        if name not in self.keys:
             seed = crypto.sha256(f"metrobloc story actor\n{name}\n".encode())
-            self._keys[name] = demo_key(name) or crypto.SigningKey(seed)
-        return self._keys[name]
+            self.keys[name] = demo_key(name) or crypto.SigningKey(seed)
+        return self.keys[name]
 
     def account(self, name: str) -> str:
         """Return an actor's account id."""
         return accounts.account_id(self.key(name).key_id)
 
     def join(self, name: str, sponsor: str = "bank") -> str:
-        """Register an actor, sponsored by another; return the new account's id."""
-        self.act(sponsor, Register(self.key(name).key_id), also=(name,))
+        """Register an actor, sponsored by another, unless an earlier story has; return the account's id."""
+        outcome = self.send([self.sign((sponsor, Register(self.key(name).key_id)), also=(name,))])[0]
+        if outcome.code not in ("ok", "kernel.keys_taken"):
+            raise AssertionError(f"{name} cannot join: {outcome.code}")
         return self.account(name)
 
     def wait(self, minutes: int) -> None:

@@ -218,6 +218,8 @@ class Compared:
         self._same(store.block(height), sealed.block, f"block {height}")
         self._same(store.header(height), (sealed.header, sealed.log.size), f"header {height}")
         self._same(store.receipts(height), sealed.receipts, f"the receipts of block {height}")
+        writes = [(key, new) for key, (_, new) in sealed.writes.items()]
+        self._same(store.write_set(height), writes, f"the write set of block {height}")
         for tx_id, number in sealed.transactions:
             self._same(store.find(tx_id), (height, number), f"the place of transaction {tx_id.hex()}")
         self.tiles.update(sealed.tiles)

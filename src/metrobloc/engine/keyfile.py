@@ -55,3 +55,10 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with mode 0700, and those that it lies in, if they are not there; make their names durable."""
+    for folder in reversed([path, *(above for above in path.absolute().parents if not above.exists())]):
+        folder.mkdir(mode=0o700 if folder == path else 0o777, exist_ok=True)
+        sync_path(folder.parent)

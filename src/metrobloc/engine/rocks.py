@@ -1,6 +1,5 @@
 """Set RocksDB up for a ledger: synced, checked, bounded in memory; and keep it from journals that it cannot read."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from rocksdict import (
@@ -33,27 +32,56 @@ def open_database(path: Path, *, create: bool = False, read_only: bool = False) 
 
 
 def damaged_journal(path: Path) -> Path | None:
-    """Return a write-ahead log or manifest in this folder with a frame of a kind that is never written, or None.
+    """Return a write-ahead log or manifest in which RocksDB meets a frame of a kind that is never written, or None.
 
     RocksDB may loop for ever over such a file (facebook/rocksdb issue 13333), so it must not see it. A file consists of
     blocks of 32 KiB; a frame is a checksum of 4 bytes, a length of 2 (little-endian), its kind (0 padding, 1 whole,
     2 first, 3 middle, 4 last; above that, kinds of settings not used here) and its bytes.
     """
     for file in sorted([*path.glob("*.log"), *path.glob("MANIFEST-*")]):
-        if any(kind >= _FRAME_KINDS for kind in _frame_kinds(file.read_bytes())):
+        data = file.read_bytes()
+        if any(_strange(data[at : at + _FRAME_BLOCK]) for at in range(0, len(data), _FRAME_BLOCK)):
             return file
     return None
 
 
-def _frame_kinds(data: bytes) -> Iterator[int]:
+def _strange(block: bytes) -> bool:
+    """Tell whether RocksDB meets a frame of a strange kind in a block.
+
+    It does not look behind a frame that is empty, too long or wrong, such as one torn by a power cut: what follows
+    there may look like anything.
+    """
+    frames: list[bytes] = []
     at = 0
-    while at + _FRAME_HEADER <= len(data):
-        left = _FRAME_BLOCK - at % _FRAME_BLOCK
-        if left < _FRAME_HEADER:
-            at += left
-        else:
-            yield data[at + 6]
-            at += _FRAME_HEADER + int.from_bytes(data[at + 4 : at + 6], "little")
+    while at + _FRAME_HEADER <= len(block):
+        length, kind = int.from_bytes(block[at + 4 : at + 6], "little"), block[at + 6]
+        if kind >= _FRAME_KINDS:
+            return all(map(_whole, frames))
+        end = at + _FRAME_HEADER + length
+        if end > len(block) or (kind, length) == (0, 0):
+            break
+        frames.append(block[at:end])
+        at = end
+    return False
+
+
+def _whole(frame: bytes) -> bool:
+    """Tell whether a frame has its checksum as RocksDB writes it: CRC-32C of kind and bytes, turned and added to."""
+    checksum = 0xFFFFFFFF
+    for byte in frame[6:]:
+        checksum = _CRC32C[(checksum ^ byte) & 0xFF] ^ checksum >> 8
+    checksum ^= 0xFFFFFFFF
+    masked = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked == int.from_bytes(frame[:4], "little")
+
+
+def _crc32c_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_CRC32C = [_crc32c_of(byte) for byte in range(256)]
 
 
 def _options(*, create: bool) -> Options:

@@ -7,6 +7,7 @@ Rows, by the first byte of their key (integers big-endian; height and minute 8 b
     r <height>      receipts (MessagePack list)    d <height>                   header, size of the log after it
     u <height>      undo (MessagePack; 128 kept)   t <level 1> <index 8>        tile of the log
     x <tx id>       height 8, receipt number 4     e <minute> <height>          ids that expire in this minute
+    w <height>      write set (MessagePack): the keys of the block's records with their new bytes, or none
     m <name>        meta: format, genesis, head, writes, and what the engine keeps here
 """
 
@@ -27,6 +28,10 @@ class Undo(msgspec.Struct, frozen=True, array_like=True):
     before: dict[bytes, bytes | None]
 
 
+WriteSet = list[tuple[bytes, bytes | None]]
+"""What a block made of records, in the order in which it first touched them: key and new bytes (None: removed)."""
+
+
 def block_rows(batch: WriteBatch, block: Sealed) -> None:
     """Put all rows of a block into a batch, but for the meta rows and what expires."""
     _put_state(batch, block)
@@ -41,6 +46,11 @@ def header_row(block: Sealed) -> bytes:
 def receipts_of(row: bytes) -> list[bytes]:
     """Return the receipts in a row."""
     return _receipts.decode(row)
+
+
+def writes_of(row: bytes) -> WriteSet:
+    """Return the write set in a row."""
+    return _writes.decode(row)
 
 
 def undo_of(row: bytes) -> Undo:
@@ -91,6 +101,7 @@ def _put_history(batch: WriteBatch, block: Sealed) -> None:
     batch.put(b"r" + height, msgspec.msgpack.encode(block.receipts))
     batch.put(b"d" + height, header_row(block))
     batch.put(b"u" + height, msgspec.msgpack.encode(undo))
+    batch.put(b"w" + height, msgspec.msgpack.encode([(key, new) for key, (_, new) in block.writes.items()]))
     if block.height >= UNDO_HEIGHTS:
         batch.delete(b"u" + u64(block.height - UNDO_HEIGHTS))
     for (level, index), tile in block.tiles.items():
@@ -103,3 +114,4 @@ def _put_history(batch: WriteBatch, block: Sealed) -> None:
 
 _receipts = msgspec.msgpack.Decoder(list[bytes])
 _undo = msgspec.msgpack.Decoder(Undo)
+_writes = msgspec.msgpack.Decoder(WriteSet)

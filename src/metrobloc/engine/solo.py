@@ -22,9 +22,9 @@ from metrobloc.engine.journal import Journal
 from metrobloc.engine.journal import read as read_journal
 from metrobloc.engine.rows import UNDO_HEIGHTS
 from metrobloc.engine.store import Store
-from metrobloc.kernel import codec, crypto, log
-from metrobloc.kernel.block import Outcome
-from metrobloc.kernel.errors import MachineFault
+from metrobloc.kernel import codec, crypto, log, system
+from metrobloc.kernel.block import Calls, Outcome
+from metrobloc.kernel.errors import MachineFault, Void
 from metrobloc.kernel.genesis import is_demo
 from metrobloc.kernel.log import Log
 from metrobloc.kernel.machine import Machine, Sealed, make_rules
@@ -39,7 +39,9 @@ from metrobloc.kernel.notes import (
     sign_promise,
     sign_succession,
 )
-from metrobloc.kernel.receipts import Header, ReadReceipt
+from metrobloc.kernel.receipts import Header, ReadEvent, ReadReceipt
+from metrobloc.kernel.state import unmetered
+from metrobloc.kernel.tables import Rows
 from metrobloc.kernel.tree import StateTree, entry
 
 T = TypeVar("T")
@@ -50,6 +52,20 @@ KEY_FILE = "operator.key"
 NEXT_KEY_FILE = "operator.key.next"
 JOURNAL_FILE = "journal"
 RESTORE = "Restore the node from a backup, or run `metrobloc audit` to see what differs."
+
+
+class Simulated(msgspec.Struct, frozen=True):
+    """What calls would do: `code` and `call` as in a receipt, work of at most so much, keys with their new records."""
+
+    height: int
+    time_ms: int
+    code: str
+    call: int
+    events: tuple[ReadEvent, ...]
+    ids: tuple[str, ...]
+    work: int
+    work_max: int
+    writes: dict[str, msgspec.Raw | None]
 
 
 class Solo:
@@ -73,7 +89,7 @@ class Solo:
         The operator's key is made when the chain is first opened, so a kill in between leaves nothing half made.
         """
         make_rules(genesis, modules)
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keyfile.make_folder(home)
         if (home / "store").exists():
             raise MachineFault(f"There is a chain in {home} already; choose another folder with --data.")
         _require_no_key(home)
@@ -143,6 +159,24 @@ class Solo:
         self._require_alive()
         run = self.machine.open_block(max(time_ms, self.machine.time_ms))
         return [run.apply(raw) for raw in raws][-1]
+
+    def simulate(self, salt: str, calls: Calls, time_ms: int) -> Simulated:
+        """Run calls, unsigned, in a block that is then dropped; deadlines that are due by that time run before them.
+
+        Void with the engine's code when an actor has no account. Quota, expiry and signatures are not looked at.
+        """
+        self._require_alive()
+        run = self.machine.open_block(time_ms)
+        accounts = Rows(system.accounts, unmetered(run.state))
+        if any(actor not in accounts for _, actor, _ in calls):
+            raise Void("unknown_account")
+        before, spent = dict(run.state.changed), run.work
+        code, receipt = run.execute(salt, calls)
+        told = _receipts.decode(receipt)
+        changed = ((path, kept) for path, kept in run.state.changed.items() if before.get(path, ()) is not kept)
+        writes = {path: kept and msgspec.Raw(kept[0]) for path, kept in sorted(changed)}
+        most = run.rules.genesis.limits.work_per_tx
+        return Simulated(run.height, time_ms, code, told.call, told.events, told.ids, run.work - spent, most, writes)
 
     def checkpoint(self) -> bytes:
         """Return the newest signed checkpoint."""
@@ -216,7 +250,7 @@ class Solo:
         """Copy the chain, what is promised and the operator's key to a folder that does not exist yet."""
         if target.exists():
             raise MachineFault(f"There is something at {target} already; choose another folder.")
-        target.mkdir(mode=0o700, parents=True)
+        keyfile.make_folder(target)
         self.store.backup(target / "store")
         journal = Journal(target / JOURNAL_FILE)
         for raw in read_journal(self.home / JOURNAL_FILE):

@@ -15,8 +15,9 @@ from threading import Lock
 from time import sleep
 from typing import Self
 
-from rocksdict import Checkpoint, Rdict, WriteBatch, WriteOptions
+from rocksdict import Checkpoint, Rdict, RdictIter, WriteBatch, WriteOptions
 
+from metrobloc.engine import rows
 from metrobloc.engine.acknowledged import Acknowledged, AcknowledgedFile
 from metrobloc.engine.keyfile import sync_path
 from metrobloc.engine.rocks import damaged_journal, open_database
@@ -24,7 +25,7 @@ from metrobloc.engine.rows import Undo, block_rows, header_row, integer, receipt
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import Sealed
 
-FORMAT = b"metrobloc-store/1"
+FORMAT = b"metrobloc-store/2"
 NO_BLOCK = -1
 STALL_PAUSE_S = 0.01
 STALLS_MAX = 6000
@@ -82,8 +83,10 @@ class Store:
         try:
             newest = _check_files(path, acknowledged)
             looked_at = open_database(path / "rocks", read_only=True)
-            _check(path, looked_at, newest)
-            looked_at.close()
+            try:
+                _check(path, looked_at, newest)
+            finally:
+                looked_at.close()
             store = cls(path, open_database(path / "rocks"), acknowledged)
             if store._writes != newest.writes:
                 acknowledged.write(store._state())
@@ -137,6 +140,11 @@ class Store:
         row = self._row(b"d" + u64(height))
         return None if row is None else (row[8:], integer(row[:8]))
 
+    def write_set(self, height: int) -> rows.WriteSet | None:
+        """Return the records that a block changed, key and new bytes or None, or None when there is no such block."""
+        row = self._row(b"w" + u64(height))
+        return None if row is None else rows.writes_of(row)
+
     def undo(self, height: int) -> Undo | None:
         """Return what a block changed, while it is one of the last 128, or None."""
         row = self._row(b"u" + u64(height))
@@ -161,6 +169,10 @@ class Store:
     def meta(self, name: str) -> bytes | None:
         """Return what was put under this name, or None."""
         return self._row(b"m" + name.encode())
+
+    def cursor(self) -> RdictIter:
+        """Return a cursor over the rows as they are now, which sees no later write; `engine/frozen.py` reads it."""
+        return self._database.iter()
 
     def head(self) -> int:
         """Return the height of the newest block, -1 before genesis is committed."""

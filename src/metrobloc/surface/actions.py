@@ -1,153 +1,149 @@
-"""`metrobloc APP VERB`: a command for every transaction of every module, from its declaration."""
+"""`metrobloc APP VERB` and `metrobloc APP QUERY`: a command for everything that an application declares.
 
-import re
-import secrets
-import types
-import typing
-from collections.abc import Sequence
-from datetime import UTC, datetime
+A transaction goes through a draft: it is shown before it is signed by others, and the same draft is sent, written to a
+file for the next signer, or only tried out.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import click
 import msgspec
-from msgspec import Meta, Raw
 
-from metrobloc.engine.sealer import Answer
-from metrobloc.kernel import accounts, codec, envelope, system
-from metrobloc.kernel.block import Rules
+from metrobloc.client import Draft, Malformed, Refused, Void
+from metrobloc.kernel import accounts, codec, system
 from metrobloc.kernel.crypto import SigningKey
-from metrobloc.kernel.errors import ENGINE_REFUSALS
 from metrobloc.kernel.genesis import chain_id
-from metrobloc.kernel.machine import make_rules
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.receipts import ReadReceipt
-from metrobloc.surface import cli
+from metrobloc.surface import cli, options
 from metrobloc.surface.cli import Setting
+from metrobloc.surface.describe import ActionDoc, AppDoc, FieldDoc, QueryDoc, describe
 from metrobloc.surface.keys import KeyProblem, KeyRing
 from metrobloc.surface.ledger import Ledger, opened
 
-EXPIRY_MS = 300_000
-_receipts = msgspec.json.Decoder(ReadReceipt)
-
-
-class Field(msgspec.Struct, frozen=True):
-    """A message's field as an option: its text kind, whether it is a list, its limits in words."""
-
-    name: str
-    kind: str
-    many: bool
-    required: bool
-    base: Any
-    limits: str
-
-
-def fields_of(action: Action) -> list[Field]:
-    """Return a message's fields in order."""
-    hints = typing.get_type_hints(action.message, include_extras=True)
-    found = []
-    for field in msgspec.structs.fields(action.message):
-        kind, base, limits = _look(hints[field.name])
-        many = get_origin(base) is tuple
-        if many:
-            kind, base, _ = _look(get_args(base)[0])
-        found.append(Field(field.name, kind, many, field.required, base, limits))
-    return found
-
-
-def _look(hint: object) -> tuple[str, object, str]:
-    """Return a hint's text kind, its bare type, and its limits in words."""
-    if get_origin(hint) in (types.UnionType, typing.Union):
-        hint = next(part for part in get_args(hint) if part is not types.NoneType)
-    if not hasattr(hint, "__metadata__"):
-        return "", hint, ""
-    base, *metas = get_args(hint)
-    meta = next((part for part in metas if isinstance(part, Meta)), Meta())
-    limits = ""
-    if meta.ge is not None or meta.le is not None:
-        limits = f"{meta.ge:,} to {meta.le:,}" if meta.ge is not None and meta.le is not None else ""
-    elif get_origin(base) is tuple:
-        limits = f"repeat it for several, at most {meta.max_length}"
-    kind = str((meta.extra or {}).get("text", ""))
-    return kind, base, f"at most {meta.max_length} characters" if kind == "public" else limits
+PATIENCE_S = 30.0
+"""So long does a command send again when the node does not answer."""
 
 
 def group(setting: Setting, module: Module) -> click.Group:
     """Return a module's commands."""
-    made = click.Group(module.name, help=(module.__doc__ and f"Transactions of {module.name}."))
-    for action in module.actions.values():
-        made.add_command(_command(setting, action))
+    app = describe({module.name: module})[0]
+    made = click.Group(app.name, help=f"{app.title}." if app.title[-1:].isalnum() else app.title)
+    for action in app.actions:
+        made.add_command(_action(setting, module.actions[action.verb], action))
+    for query in app.queries:
+        made.add_command(_query(setting, app, query))
     return made
 
 
-def _command(setting: Setting, action: Action) -> click.Command:
-    fields = fields_of(action)
-
-    def run(
+def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
+    def run(  # noqa: PLR0913
         *,
         as_name: str,
         data: Path | None,
         node: str,
         as_json: bool,
         promise: Path | None,
+        draft: Path | None,
+        dry_run: bool,
+        expires: str | None,
         **given: Any,  # noqa: ANN401  # what click parsed, by field
     ) -> None:
+        if [promise, draft, dry_run or None].count(None) < 2:
+            cli.fail("Choose one of --promise, --draft and --dry-run.", cli.USAGE)
         with opened(data, node, setting.modules) as ledger:
-            rules = make_rules(ledger.genesis(), setting.modules)
-            account, key = find_actor(ledger, setting.keys, as_name, rules.chain)
+            account, key = find_actor(ledger, setting.keys, as_name, chain_id(ledger.genesis()))
             signers = [key]
-            message = _build(action, _values(fields, given, ledger, setting.keys, signers))
-            raw = sign(rules, ledger.time_ms() + EXPIRY_MS, [(account, action.do, message)], signers)
-            if promise is not None:
-                _show_promise(ledger.promise(raw), promise, as_json=as_json)
+            call = (account, action.do, _message(action, told.fields, given, ledger, setting.keys, signers))
+            if dry_run:
+                _show_simulation(ledger.simulate(call), as_json=as_json)
+                return
+            until = None if expires is None else options.time_ms(expires, ledger.time_ms())
+            made = sign(ledger.draft(call, expires_ms=until), signers)
+            if draft is not None:
+                cli.write_new(draft, made.to_bytes())
+                show_draft(made, ledger, f"Signed and written to {draft}, not sent.", as_json=as_json)
             else:
-                show(ledger.submit([raw])[0], ledger, setting, as_json=as_json)
+                send(made, ledger, promise, as_json=as_json)
 
-    params: list[click.Parameter] = [_option(field) for field in fields]
-    params.append(click.Option(["--as", "as_name"], required=True, help="Sign as this key (see `metrobloc key list`)."))
-    params.append(click.Option(["--data"], type=click.Path(path_type=Path), help="Use this data folder."))
-    params.append(click.Option(["--node"], default=cli.NODE, show_default=True, help="Use the node at this URL."))
-    params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for scripts."))
-    params.append(
+    params = [
+        *options.options(told.fields, setting.keys.names),
+        options.names_option("as", setting.keys.names, "Sign as this key (see `metrobloc key list`).", required=True),
+        *_common(),
         click.Option(
             ["--promise"],
             type=click.Path(path_type=Path),
             help="Do not wait; write the node's signed promise to a file.",
-        )
-    )
-    text = f"{action.handler.__doc__}\n\nAllowed for: {action.allow.describe()}."
-    verb = action.do.partition(".")[2].replace("_", "-")
-    return click.Command(verb, callback=run, params=params, help=text)
+        ),
+        click.Option(
+            ["--draft"],
+            type=click.Path(path_type=Path),
+            help="Do not send; write it, signed, to a file for whoever signs next (`metrobloc sign`).",
+        ),
+        click.Option(["--dry-run"], is_flag=True, help="Do not sign or send; say what would happen now."),
+        click.Option(["--expires"], help="When it runs out: +10m, +20h or a time [default: in five minutes]."),
+    ]
+    text = f"{action.handler.__doc__}\n\nAllowed for: {told.allow}."
+    return click.Command(told.verb.replace("_", "-"), callback=run, params=params, help=text)
 
 
-def _option(field: Field) -> click.Option:
-    words = {
-        "account": "an account id, or the name of a key",
-        "key": "the name of a key, which signs too",
-        "id": "an identifier",
-        "commitment": "a commitment: 64 hex digits",
-        "digest": "a SHA-256: 64 hex digits",
-        "slug": "a short name",
-        "public": "public text",
-    }
-    if field.name.endswith("_ms"):
-        help_ = "A time: 2026-12-31, 2026-12-31T18:00Z, +30d, +6h, or milliseconds since 1970."
-        return click.Option([f"--{field.name.removesuffix('_ms')}", field.name], required=field.required, help=help_)
-    text = words.get(field.kind, "a whole number" if field.base is int else "JSON" if not field.kind else field.kind)
-    if field.base is bool:
-        name = field.name.replace("_", "-")
-        return click.Option([f"--{name}", field.name], is_flag=True, help=f"Say yes to: {name}.")
-    if isinstance(field.base, type) and issubclass(field.base, msgspec.Struct):
-        text = "JSON with " + ", ".join(part.name for part in msgspec.structs.fields(field.base))
-    number = field.base is int and not field.many
-    return click.Option(
-        [f"--{field.name.replace('_', '-')}", field.name],
-        required=field.required,
-        multiple=field.many,
-        type=int if number else str,
-        default=None if not field.many else (),
-        help=(f"{text[0].upper()}{text[1:]}" + (f" ({field.limits})" if field.limits else "") + "."),
+def _common() -> list[click.Option]:
+    return [
+        click.Option(["--data"], type=click.Path(path_type=Path), help="Use this data folder."),
+        click.Option(["--node"], default=cli.NODE, show_default=True, help="Use the node at this URL."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for scripts."),
+    ]
+
+
+def _query(setting: Setting, app: AppDoc, query: QueryDoc) -> click.Command:
+    def run(*, data: Path | None, node: str, as_json: bool, **given: Any) -> None:  # noqa: ANN401  # by parameter
+        with opened(data, node, setting.modules) as ledger:
+            chain, now_ms = chain_id(ledger.genesis()), ledger.time_ms()
+            asked = options.values(
+                query.fields, given, now_ms, lambda field, text: resolve(field, text, ledger, setting.keys, chain, [])
+            )
+            found = ledger.query(app.name, query.name, asked)
+        if as_json:
+            cli.show_json(found)
+        else:
+            click.echo(msgspec.json.format(msgspec.json.encode(found["value"])).decode())
+            click.echo(f"At height {found['height']}.")
+
+    params = [*options.options(query.fields, setting.keys.names), *_common()]
+    return click.Command(query.name.replace("_", "-"), callback=run, params=params, help=query.text)
+
+
+def _message(  # noqa: PLR0913, PLR0917
+    action: Action,
+    fields: tuple[FieldDoc, ...],
+    given: dict[str, Any],
+    ledger: Ledger,
+    keys: KeyRing,
+    signers: list[SigningKey],
+) -> Mapping[str, object]:
+    """Return a message's fields from what was typed; named keys join the signers."""
+    chain = chain_id(ledger.genesis())
+    found = options.values(
+        fields, given, ledger.time_ms(), lambda field, text: resolve(field, text, ledger, keys, chain, signers)
     )
+    try:
+        return msgspec.json.decode(codec.encode(msgspec.convert(found, action.message)), type=dict[str, object])
+    except msgspec.ValidationError as error:
+        raise KeyProblem(f"{action.do}: {error}.") from error
+
+
+def resolve(  # noqa: PLR0913, PLR0917
+    field: FieldDoc, text: str, ledger: Ledger, keys: KeyRing, chain: str, signers: list[SigningKey]
+) -> str:
+    """Return the account or key that a name stands for; a key of one's own joins the signers."""
+    if field.kind == "account":
+        return text if len(text) == 26 else find_actor(ledger, keys, text, chain)[0]
+    if text.startswith("did:key:"):
+        return text
+    signers.append(keys.find(text, chain)[0])
+    return signers[-1].key_id
 
 
 def find_actor(ledger: Ledger, keys: KeyRing, name: str, chain: str) -> tuple[str, SigningKey]:
@@ -163,96 +159,90 @@ def find_actor(ledger: Ledger, keys: KeyRing, name: str, chain: str) -> tuple[st
     return accounts.account_id(found[0].key_id), found[0]
 
 
-def _values(
-    fields: list[Field], given: dict[str, Any], ledger: Ledger, keys: KeyRing, signers: list[SigningKey]
-) -> dict[str, Any]:
-    """Return a message's values; names of keys become accounts and keys, and named keys sign too."""
-    chain = chain_id(ledger.genesis())
-
-    def one(field: Field, text: Any) -> Any:  # noqa: ANN401  # what click gives and msgspec takes
-        if field.kind == "key":
-            signers.append(keys.find(text, chain)[0])
-            return signers[-1].key_id
-        if field.kind == "account" and len(text) != 26:
-            return find_actor(ledger, keys, text, chain)[0]
-        if field.name.endswith("_ms"):
-            return _time_ms(text, ledger.time_ms())
-        if field.kind or field.base in (int, bool):
-            return text
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.MsgspecError as error:
-            raise KeyProblem(f"--{field.name}: {text!r} is not JSON ({error}).") from error
-
-    values: dict[str, Any] = {}
-    for field in fields:
-        value = given[field.name]
-        if value is None or (field.many and not value and not field.required):
-            continue
-        values[field.name] = tuple(one(field, part) for part in value) if field.many else one(field, value)
-    return values
+def sign(draft: Draft, signers: list[SigningKey]) -> Draft:
+    """Return the draft with the signatures of keys."""
+    for key in signers:
+        draft = draft.sign(key)
+    return draft
 
 
-def _time_ms(text: str, now_ms: int) -> int:
-    """Return a time that a person wrote, in milliseconds since 1970."""
-    ahead = re.fullmatch(r"\+(\d{1,6})([dhm])", text)
-    if ahead:
-        return now_ms + int(ahead[1]) * {"d": 86_400_000, "h": 3_600_000, "m": 60_000}[ahead[2]]
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise KeyProblem(f"{text!r} is no time: write 2026-12-31, +30d, or milliseconds since 1970.") from error
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _build(action: Action, values: dict[str, Any]) -> bytes:
-    try:
-        return codec.encode(msgspec.convert(values, action.message))
-    except msgspec.ValidationError as error:
-        raise KeyProblem(f"{action.do}: {error}.") from error
-
-
-def sign(rules: Rules, expires_ms: int, calls: list[tuple[str, str, bytes]], signers: Sequence[SigningKey]) -> bytes:
-    """Return a signed transaction of (account, action, message) with a random salt."""
-    payload = envelope.Payload(
-        tuple(envelope.Call(account, do, Raw(message)) for account, do, message in calls),
-        rules.chain,
-        expires_ms,
-        rules.genesis.rules,
-        secrets.token_hex(16),
-    )
-    return envelope.sign(payload, signers)
-
-
-def show(answer: Answer, ledger: Ledger, setting: Setting, *, as_json: bool) -> None:
-    """Print what became of a transaction and end with its exit code."""
-    receipt = _receipts.decode(ledger.receipt(answer.tx)) if answer.status == "committed" else None
-    sentences = {code: text for module in setting.modules.values() for code, text in module.refusals.items()}
-    sentence = answer.sentence or {**sentences, **ENGINE_REFUSALS}.get(answer.code, "")
+def show_draft(draft: Draft, ledger: Ledger | None, sentence: str, *, as_json: bool) -> None:
+    """Print a draft as it is signed, and who has still to sign if a ledger can tell."""
+    missing = None if ledger is None else ledger.missing(draft)
     if as_json:
-        told = {**msgspec.to_builtins(answer), "receipt": receipt}
+        told = {"tx": draft.id, "payload": draft.payload.decode(), "signed": sorted(draft.signatures)}
+        cli.show_json(told | ({} if missing is None else {"missing": missing}))
+        return
+    click.echo(draft.show())
+    for key_id in sorted(draft.signatures):
+        click.echo(f"signed by {key_id}")
+    for one in missing or ():
+        click.echo(f"still to sign: {one}")
+    click.echo(sentence)
+
+
+def send(draft: Draft, ledger: Ledger, promise: Path | None = None, *, as_json: bool) -> None:
+    """Send a signed draft, print what became of it and end with its exit code; with `promise` write that instead."""
+    raw = draft.seal()
+    if promise is not None:
+        _promise(draft, raw, ledger, promise, as_json=as_json)
+        return
+    try:
+        receipt, sentence = ledger.send(raw, PATIENCE_S), ""
+    except Refused as refused:
+        receipt, sentence = refused.receipt, refused.sentence
+    except (Void, Malformed) as away:
+        _show_turned_away(away, draft, as_json=as_json)
+    if as_json:
+        told = {"status": "committed", "code": receipt.code, "tx": draft.id, "height": receipt.height}
+        told |= {"index": receipt.index, "receipt": receipt}
         cli.show_json({**told, "sentence": sentence} if sentence else told)
-    elif receipt is None:
-        click.echo(f"Not taken ({answer.code}). {answer.sentence}", err=True)
-    elif answer.code != "ok":
-        click.echo(f"Refused at height {answer.height} ({answer.code}). {sentence}\ntransaction {answer.tx}", err=True)
+    elif receipt.code != "ok":
+        click.echo(f"Refused at height {receipt.height} ({receipt.code}). {sentence}\ntransaction {draft.id}", err=True)
     else:
-        click.echo(f"Done at height {answer.height}.\ntransaction {answer.tx}")
-        for event in receipt.events:
-            pairs = msgspec.json.decode(event.fields, type=dict[str, Any])
-            click.echo(f"{event.event}: " + ", ".join(f"{name} {value}" for name, value in pairs.items()))
-    if answer.code != "ok":
-        raise click.exceptions.Exit(cli.REFUSED if receipt is not None else cli.NOT_TAKEN)
+        click.echo(f"Done at height {receipt.height}.\ntransaction {draft.id}")
+        _show_events(receipt)
+    if receipt.code != "ok":
+        raise click.exceptions.Exit(cli.REFUSED)
 
 
-def _show_promise(answer: Answer, path: Path, *, as_json: bool) -> None:
-    if answer.status != "accepted":
-        sentence = answer.sentence or "It is on the ledger already; see `metrobloc receipt`."
-        cli.fail(f"Not taken ({answer.code}). {sentence}", cli.NOT_TAKEN)
-    cli.write_new(path, answer.promise.encode())
+def _show_events(receipt: ReadReceipt) -> None:
+    for event in receipt.events:
+        pairs = msgspec.json.decode(event.fields, type=dict[str, Any])
+        click.echo(f"{event.event}: " + ", ".join(f"{name} {value}" for name, value in pairs.items()))
+
+
+def _show_turned_away(away: Void | Malformed, draft: Draft, *, as_json: bool) -> None:
     if as_json:
-        cli.show_json(answer)
+        status = "void" if isinstance(away, Void) else "malformed"
+        told = {"status": status, "code": away.code, "tx": draft.id, "sentence": away.sentence, "receipt": None}
+        cli.show_json(told)
+        raise click.exceptions.Exit(cli.NOT_TAKEN)
+    cli.fail(f"Not taken ({away.code}). {away.sentence}", cli.NOT_TAKEN)
+
+
+def _promise(draft: Draft, raw: bytes, ledger: Ledger, path: Path, *, as_json: bool) -> None:
+    try:
+        outcome = ledger.promise_note(raw, PATIENCE_S)
+    except (Void, Malformed) as away:
+        _show_turned_away(away, draft, as_json=as_json)
+    if outcome.status != "accepted":
+        cli.fail(f"Not taken ({outcome.code}). It is on the ledger already; see `metrobloc receipt`.", cli.NOT_TAKEN)
+    cli.write_new(path, outcome.promise.encode())
+    if as_json:
+        cli.show_json(outcome)
     else:
-        click.echo(f"Promised, not yet committed.\ntransaction {answer.tx}\nThe signed promise is in {path}.")
+        click.echo(f"Promised, not yet committed.\ntransaction {outcome.tx}\nThe signed promise is in {path}.")
+
+
+def _show_simulation(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        cli.show_json(found)
+    elif found["code"] == "ok":
+        click.echo(f"It would be done now, at height {found['height']}. Nothing was sent.")
+        for event in found["events"]:
+            click.echo(f"{event['event']}: " + ", ".join(f"{name} {value}" for name, value in event["fields"].items()))
+    else:
+        click.echo(f"It would be refused now ({found['code']}). {found['sentence']} Nothing was sent.", err=True)
+    if found["code"] != "ok":
+        raise click.exceptions.Exit(cli.REFUSED)

@@ -21,6 +21,7 @@ import msgspec
 import nacl.bindings
 
 from metrobloc import verify
+from metrobloc.client import Client
 from metrobloc.engine import proofs
 from metrobloc.engine.audit import audit_store
 from metrobloc.engine.sealer import clock_ms
@@ -29,7 +30,6 @@ from metrobloc.engine.store import Store
 from metrobloc.kernel.accounts import account_id
 from metrobloc.surface import bench_load, bench_tree
 from metrobloc.surface.cli import Setting
-from metrobloc.surface.ledger import Remote
 from metrobloc.surface.running import found_demo, progress
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -240,7 +240,7 @@ def _donors(size: Size, run: int) -> list[int]:
 def _node(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
     """Run a node as a process of its own; yields it, its port, and the seconds until it served."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "metrobloc.app", "up", "--data", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "metrobloc.app", "up", "--data", str(folder), "--port", "0", "--no-mirror"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as node:  # noqa: S603  # our own command
         try:
             line = node.stdout.readline() if node.stdout else ""
@@ -258,7 +258,8 @@ def _children(pid: int) -> list[int]:
 
 def _spent(node: subprocess.Popen[str], port: int) -> dict[str, float]:
     """Return microseconds of CPU so far: the checking process, and the node's by stage."""
-    inside = {name: float(value) for name, value in Remote(f"http://127.0.0.1:{port}").status()["spent_us"].items()}
+    with Client(f"http://127.0.0.1:{port}", {}) as client:
+        inside = {name: float(value) for name, value in client.status()["spent_us"].items()}
     whole = _cpu_us(node.pid)
     return {"check": sum(map(_cpu_us, _children(node.pid))), **inside, "door": whole - sum(inside.values())}
 

@@ -12,11 +12,12 @@ from typing import Any, Never, TypeVar
 import click
 import msgspec
 
+from metrobloc import client
+from metrobloc.client import NoNode, NotFound, NotIncluded, ProofInvalid, Unknown
 from metrobloc.engine.audit import Modules
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.surface.keys import KeyProblem, KeyRing
-from metrobloc.surface.ledger import NoNode, NotFound
 
 REFUSED, USAGE, NOT_TAKEN, NO_NODE = range(1, 5)
 NODE = "http://127.0.0.1:8460"
@@ -54,11 +55,13 @@ class Group(click.Group):
         """Run, and turn what went wrong into a sentence on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except (NotFound, Malformed) as error:
+        except (NotFound, NotIncluded, Malformed, client.Malformed) as error:
             fail(getattr(error, "sentence", str(error)), NOT_TAKEN)
+        except ProofInvalid as error:
+            fail(str(error), REFUSED)
         except KeyProblem as error:
             fail(str(error), USAGE)
-        except (NoNode, MachineFault) as error:
+        except (NoNode, Unknown, MachineFault) as error:
             fail(str(error), NO_NODE)
         except msgspec.MsgspecError as error:
             fail(f"What answered does not speak as a MetroBloc node of this version does ({error}).", NO_NODE)

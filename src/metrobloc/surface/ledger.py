@@ -1,38 +1,34 @@
-"""A ledger as the commands use it: a node's data folder, or a running node by its URL. Both answer alike."""
+"""A ledger as the commands use it: a running node through the client, or a node's data folder. Both answer alike."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
 
-import httpx
 import msgspec
 
+from metrobloc.client import Client, Draft, Malformed, NoNode, NotFound, Refused, Void
+from metrobloc.client.draft import Call, write, write_call
+from metrobloc.client.sending import EXPIRY_MS, Outcome
 from metrobloc.engine import proofs
-from metrobloc.engine.sealer import Answer, clock_ms
+from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.engine.verifier import check_all
-from metrobloc.kernel.block import Outcome
-from metrobloc.kernel.errors import VOIDS
+from metrobloc.kernel import errors, system
+from metrobloc.kernel.block import Outcome as Executed
+from metrobloc.kernel.context import View
+from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
 from metrobloc.kernel.module import Module
-from metrobloc.surface.http import describe, read_record, read_table
+from metrobloc.kernel.receipts import ReadReceipt
+from metrobloc.surface.http import read_record, read_table, standing
+from metrobloc.surface.http.asking import arguments_of
 
-TIMEOUT_S = 120.0
-_answers = msgspec.json.Decoder(Answer)
 Page = dict[str, Any]
 
 
-class NoNode(Exception):
-    """No node answers, or it answers that it cannot; the message says what to do."""
-
-
-class NotFound(Exception):
-    """What was asked for is not on the ledger; the message says which."""
-
-
 class Ledger(Protocol):
-    """What commands ask of a ledger."""
+    """What commands ask of a ledger; `Client` and `Local` answer it."""
 
     def genesis(self) -> bytes:
         """Return the genesis."""
@@ -43,11 +39,23 @@ class Ledger(Protocol):
     def time_ms(self) -> int:
         """Return the time against which expiries are written."""
 
-    def submit(self, raws: Sequence[bytes], at_ms: int | None = None) -> list[Answer]:
+    def draft(self, *calls: Call, expires_ms: int | None = None) -> Draft:
+        """Return what is to be signed."""
+
+    def missing(self, draft: Draft) -> tuple[str, ...]:
+        """Return who has still to sign."""
+
+    def send(self, raw: bytes, patience_s: float | None = None) -> ReadReceipt:
+        """Send a transaction and return its receipt; raises Refused, Void or Malformed."""
+
+    def submit(self, raws: Sequence[bytes], at_ms: int | None = None) -> list[Outcome]:
         """Send transactions and wait until all are durable or turned away; `at_ms` plays the past of a demo chain."""
 
-    def promise(self, raw: bytes) -> Answer:
-        """Send a transaction for a signed promise instead of its receipt."""
+    def promise_note(self, raw: bytes, patience_s: float | None = None) -> Outcome:
+        """Send a transaction for a signed promise, unchecked, instead of its receipt."""
+
+    def simulate(self, *calls: Call) -> Page:
+        """Return what calls would lead to."""
 
     def record(self, key: str) -> Page:
         """Return the record under a state key."""
@@ -55,13 +63,22 @@ class Ledger(Protocol):
     def table(self, prefix: str, after: str, limit: int) -> Page:
         """Return a page of a table."""
 
-    def receipt(self, tx_id: str) -> bytes:
-        """Return a receipt's JSON."""
+    def query(self, app: str, name: str, asked: Mapping[str, object]) -> Page:
+        """Return the answer to an app's query."""
 
-    def prove_receipt(self, tx_id: str) -> bytes:
+    def params(self) -> Page:
+        """Return all parameters in force."""
+
+    def may(self, account: str, record: str | None) -> Page:
+        """Return what an account may do."""
+
+    def receipt(self, tx: str) -> ReadReceipt:
+        """Return a receipt."""
+
+    def receipt_proof(self, tx: str) -> bytes:
         """Return a proof file of a receipt."""
 
-    def prove_record(self, key: str, height: int | None) -> bytes:
+    def record_proof(self, key: str, height: int | None) -> bytes:
         """Return a proof file of a record or of its absence."""
 
     def trust(self) -> bytes:
@@ -84,47 +101,103 @@ class Local:
 
     def status(self) -> Page:
         """Return how the chain stands."""
-        return _page(msgspec.json.encode(describe(self.node)))
+        return _page(standing(self.node))
 
     def time_ms(self) -> int:
         """Return the time of the next block."""
         return self.node.block_time(clock_ms())
 
-    def submit(self, raws: Sequence[bytes], at_ms: int | None = None) -> list[Answer]:
+    def draft(self, *calls: Call, expires_ms: int | None = None) -> Draft:
+        """Return what is to be signed."""
+        rules = self.node.machine.rules
+        until = self.time_ms() + EXPIRY_MS if expires_ms is None else expires_ms
+        return write(rules.chain, rules.genesis.rules, calls, expires_ms=until, actions=rules.actions, salt=None)
+
+    def missing(self, draft: Draft) -> tuple[str, ...]:
+        """Return who has still to sign."""
+        rows = View(self.node.store)[system.accounts]
+        found = {call.as_: account for call in draft.content.calls if (account := rows.get(call.as_)) is not None}
+        return draft.missing(found, self.node.machine.rules.actions, self.time_ms())
+
+    def send(self, raw: bytes, patience_s: float | None = None) -> ReadReceipt:
+        """Check, execute and commit one."""
+        del patience_s
+        outcome = self.submit([raw])[0]
+        if outcome.status == "malformed":
+            raise Malformed(outcome.code, outcome.sentence)
+        receipt = self.node.receipt(bytes.fromhex(outcome.tx))
+        if receipt is None:
+            raise Void(outcome.code, outcome.sentence, outcome.tx)
+        if receipt.code != "ok":
+            raise Refused(receipt.code, self._sentence(receipt.code), receipt)
+        return receipt
+
+    def submit(self, raws: Sequence[bytes], at_ms: int | None = None) -> list[Outcome]:
         """Check, execute and commit."""
         verdicts = check_all(self.node.machine.rules, raws)
         sound = [raw for raw, verdict in zip(raws, verdicts, strict=True) if isinstance(verdict, bytes)]
         outcomes = iter(self.node.execute(sound, self.time_ms() if at_ms is None else at_ms))
         return [
-            Answer("malformed", v[0], sentence=v[1]) if isinstance(v, tuple) else _told(next(outcomes))
+            Outcome("malformed", v[0], sentence=v[1]) if isinstance(v, tuple) else _told(next(outcomes))
             for v in verdicts
         ]
 
-    def promise(self, raw: bytes) -> Answer:
+    def promise_note(self, raw: bytes, patience_s: float | None = None) -> Outcome:
         """Refuse: only a running node promises."""
-        del raw
+        del raw, patience_s
         raise NoNode("Only a running node gives promises; start it with `metrobloc up`.")
+
+    def simulate(self, *calls: Call) -> Page:
+        """Return what calls would lead to."""
+        rules = self.node.machine.rules
+        written = [write_call(call, rules.actions) for call in calls]
+        run = [
+            (rules.actions[call.do], call.as_, rules.actions[call.do].decoder.decode(call.with_)) for call in written
+        ]
+        try:
+            done = _page(self.node.simulate(secrets.token_hex(16), run, self.time_ms()))
+        except errors.Void as void:
+            raise NotFound(VOIDS[void.code]) from void
+        return {**done, "sentence": self._sentence(done["code"])}
 
     def record(self, key: str) -> Page:
         """Return the record under a state key."""
-        return _page(msgspec.json.encode(read_record(self.node, key)))
+        return _page(read_record(self.node, key))
 
     def table(self, prefix: str, after: str, limit: int) -> Page:
         """Return a page of a table."""
-        return _page(msgspec.json.encode(read_table(self.node, prefix, after, limit)))
+        return _page(read_table(self.node, prefix, after, limit))
 
-    def receipt(self, tx_id: str) -> bytes:
-        """Return a receipt's JSON."""
-        place = self.node.store.find(bytes.fromhex(tx_id))
-        if place is None:
+    def query(self, app: str, name: str, asked: Mapping[str, object]) -> Page:
+        """Return the answer to an app's query."""
+        question = next(module for module in self.node.machine.rules.modules if module.name == app).queries[name]
+        try:
+            given = msgspec.structs.asdict(msgspec.convert(asked, arguments_of(question)))
+        except msgspec.ValidationError as error:
+            raise NotFound(f"{error}.") from error
+        return _page({"height": self.node.machine.height, "value": question(View(self.node.store), **given)})
+
+    def params(self) -> Page:
+        """Refuse: only a running node lists them with their limits."""
+        raise NoNode("Only a running node answers this; `metrobloc show kernel/params` shows the values.")
+
+    def may(self, account: str, record: str | None) -> Page:
+        """Refuse: only a running node tries actions out."""
+        del account, record
+        raise NoNode("Only a running node answers this; start it with `metrobloc up`.")
+
+    def receipt(self, tx: str) -> ReadReceipt:
+        """Return a receipt."""
+        found = self.node.receipt(bytes.fromhex(tx))
+        if found is None:
             raise NotFound("No block has this transaction; check its id, or send it again.")
-        return self.node.store.receipts(place[0])[place[1]]
+        return found
 
-    def prove_receipt(self, tx_id: str) -> bytes:
+    def receipt_proof(self, tx: str) -> bytes:
         """Return a proof file of a receipt."""
-        return _provable(lambda: proofs.prove_receipt(self.node, bytes.fromhex(tx_id)))
+        return _provable(lambda: proofs.prove_receipt(self.node, bytes.fromhex(tx)))
 
-    def prove_record(self, key: str, height: int | None) -> bytes:
+    def record_proof(self, key: str, height: int | None) -> bytes:
         """Return a proof file of a record or of its absence."""
         return _provable(lambda: proofs.prove_record(self.node, key, height))
 
@@ -136,104 +209,17 @@ class Local:
         """Yield the chain's export."""
         return self.node.export()
 
-
-class Remote:
-    """A running node behind its door."""
-
-    def __init__(self, url: str) -> None:
-        """Remember the URL; nothing is sent yet."""
-        try:
-            self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
-        except httpx.InvalidURL as error:
-            raise NoNode(f"{url!r} is no URL of a node ({error}).") from error
-        self.url = url
-
-    def genesis(self) -> bytes:
-        """Return the genesis."""
-        return self._get("/v1/genesis")
-
-    def status(self) -> Page:
-        """Return how the chain stands."""
-        return _page(self._get("/v1/status"))
-
-    def time_ms(self) -> int:
-        """Return this machine's time, or the chain's if that is ahead."""
-        return max(clock_ms(), int(self.status()["time_ms"]))
-
-    def submit(self, raws: Sequence[bytes], at_ms: int | None = None) -> list[Answer]:
-        """Send through the batch door."""
-        query = "" if at_ms is None else f"?at={at_ms}"
-        body = self._call("POST", f"/v1/txs{query}", b"\n".join(raws)).content
-        return [_answers.decode(line) for line in body.split(b"\n") if line]
-
-    def promise(self, raw: bytes) -> Answer:
-        """Send for a promise."""
-        return _answers.decode(self._call("POST", "/v1/tx?promise=true", raw, allow=(400, 409)).content)
-
-    def record(self, key: str) -> Page:
-        """Return the record under a state key."""
-        return _page(self._get(f"/v1/records/{quote(key)}"))
-
-    def table(self, prefix: str, after: str, limit: int) -> Page:
-        """Return a page of a table."""
-        return _page(self._get(f"/v1/tables/{prefix.rstrip('/')}?after={quote(after)}&limit={limit}"))
-
-    def receipt(self, tx_id: str) -> bytes:
-        """Return a receipt's JSON."""
-        return self._get(f"/v1/receipts/{tx_id}")
-
-    def prove_receipt(self, tx_id: str) -> bytes:
-        """Return a proof file of a receipt."""
-        return self._get(f"/v1/proofs/receipts/{tx_id}")
-
-    def prove_record(self, key: str, height: int | None) -> bytes:
-        """Return a proof file of a record or of its absence."""
-        return self._get(f"/v1/proofs/records/{quote(key)}" + ("" if height is None else f"?height={height}"))
-
-    def trust(self) -> bytes:
-        """Return a trust file."""
-        return self._get("/v1/trust")
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield the chain's export."""
-        try:
-            with self.http.stream("GET", "/v1/blocks") as answer:
-                rest = b""
-                for part in answer.iter_bytes():
-                    *whole, rest = (rest + part).split(b"\n")
-                    yield from whole
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._absent(error) from error
-
-    def _get(self, path: str) -> bytes:
-        return self._call("GET", path).content
-
-    def _call(self, method: str, path: str, body: bytes = b"", allow: tuple[int, ...] = ()) -> httpx.Response:
-        try:
-            answer = self.http.request(method, path, content=body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._absent(error) from error
-        if answer.is_success or answer.status_code in allow:
-            return answer
-        try:
-            sentence = str(_page(answer.content)["sentence"])
-        except (msgspec.MsgspecError, KeyError, TypeError):
-            sentence = f"The node answered {answer.status_code}."
-        raise (NotFound if answer.status_code in (400, 404) else NoNode)(sentence)
-
-    def _absent(self, error: Exception) -> NoNode:
-        return NoNode(f"No node answers at {self.url} ({error}); start one with `metrobloc up`, or name --data.")
+    def _sentence(self, code: str) -> str:
+        sentences = {code: text for module in self.node.machine.rules.modules for code, text in module.refusals.items()}
+        return {**sentences, **ENGINE_REFUSALS}.get(code, "")
 
 
 @contextmanager
 def opened(data: Path | None, url: str, modules: Mapping[str, Module]) -> Iterator[Ledger]:
     """Open the ledger that a command names: its data folder if given, else the node at the URL."""
     if data is None:
-        remote = Remote(url)
-        try:
-            yield remote
-        finally:
-            remote.http.close()
+        with Client(url, modules) as client:
+            yield client
         return
     node = Solo.open(data, modules)
     try:
@@ -242,10 +228,10 @@ def opened(data: Path | None, url: str, modules: Mapping[str, Module]) -> Iterat
         node.close()
 
 
-def _told(outcome: Outcome) -> Answer:
+def _told(outcome: Executed) -> Outcome:
     if outcome.index < 0:
-        return Answer("void", outcome.code, outcome.id.hex(), sentence=VOIDS[outcome.code])
-    return Answer("committed", outcome.code, outcome.id.hex(), outcome.height, outcome.index)
+        return Outcome("void", outcome.code, outcome.id.hex(), sentence=VOIDS[outcome.code])
+    return Outcome("committed", outcome.code, outcome.id.hex(), outcome.height, outcome.index)
 
 
 def _provable(make: Callable[[], bytes]) -> bytes:
@@ -255,5 +241,6 @@ def _provable(make: Callable[[], bytes]) -> bytes:
         raise NotFound(str(missing)) from missing
 
 
-def _page(raw: bytes) -> Page:
-    return msgspec.json.decode(raw, type=dict[str, Any])
+def _page(value: object) -> Page:
+    """Return a value as it would come over the wire."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=dict[str, Any])

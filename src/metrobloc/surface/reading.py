@@ -1,4 +1,4 @@
-"""The reading commands: show, receipt, trust, verify, and the user's keys."""
+"""The reading commands: show, receipt, trust, verify, what one may do, and the user's keys."""
 
 import secrets
 from pathlib import Path
@@ -6,23 +6,25 @@ from typing import Any
 
 import click
 import msgspec
+from click.shell_completion import get_completion_class
 
 from metrobloc import verify as verifier
+from metrobloc.client import NotFound
 from metrobloc.engine import keyfile
 from metrobloc.kernel import accounts, codec, crypto, system
-from metrobloc.kernel.machine import make_rules
+from metrobloc.kernel.genesis import chain_id
 from metrobloc.kernel.tables import Table
-from metrobloc.surface import actions, cli
+from metrobloc.surface import actions, cli, options
 from metrobloc.surface.cli import Setting, fail, show_json, with_json, with_ledger, write_new
-from metrobloc.surface.ledger import Ledger, NotFound, opened
+from metrobloc.surface.ledger import Ledger, opened
 
 Proof = click.Path(path_type=Path, dir_okay=False)
 
 
 def add(root: click.Group, setting: Setting) -> None:
     """Add the reading commands to the root."""
-    commands = (_show, _receipt, _trust, _status, _keys)
-    for command in (*(make(setting) for make in commands), _verify(), _commit()):
+    commands = (_show, _receipt, _trust, _status, _may, _params, _keys)
+    for command in (*(make(setting) for make in commands), _verify(), _commit(), _completion()):
         root.add_command(command)
 
 
@@ -64,7 +66,7 @@ def _show(setting: Setting) -> click.Command:
                 if not page["items"]:
                     raise NotFound(f"There is no record {path}; --proof FILE proves its absence.")
             else:
-                made = ledger.prove_record(path, height)
+                made = ledger.record_proof(path, height)
                 write_new(proof, made)
                 page = _proved(made)
             _print_page(page, as_json=as_json)
@@ -125,9 +127,9 @@ def _receipt(setting: Setting) -> click.Command:
         if len(tx) != 64 or not set(tx) <= set("0123456789abcdef"):
             fail(f"{tx!r} is no transaction id: 64 hex digits.", cli.USAGE)
         with opened(data, node, setting.modules) as ledger:
-            raw = ledger.receipt(tx)
+            raw = codec.encode(ledger.receipt(tx))
             if proof is not None:
-                write_new(proof, ledger.prove_receipt(tx))
+                write_new(proof, ledger.receipt_proof(tx))
         if as_json:
             click.echo(raw.decode())
             return
@@ -200,6 +202,63 @@ def _status(setting: Setting) -> click.Command:
     return status
 
 
+def _may(setting: Setting) -> click.Command:
+    @click.command("may")
+    @click.argument("name", shell_complete=options.complete_names(setting.keys.names))
+    @click.argument("record", required=False)
+    @with_ledger
+    @with_json
+    def may(name: str, record: str | None, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+        """Say what NAME (a key of yours, or an account) may do, or what it may do with one RECORD (APP/TABLE/KEY)."""
+        with opened(data, node, setting.modules) as ledger:
+            chain = chain_id(ledger.genesis())
+            account = name if len(name) == 26 else actions.find_actor(ledger, setting.keys, name, chain)[0]
+            found = ledger.may(account, record)
+        if as_json:
+            show_json(found)
+            return
+        for action in found["actions"]:
+            needs = f"; needs {', '.join(action['needs'])}" if action.get("needs") else ""
+            outcome = action.get("code") or ("yes" if action["allowed"] else "no")
+            said = {"ok": "yes", "not_allowed": "no"}.get(outcome, outcome)
+            click.echo(f"{action['do']}: {said} (allowed for: {action['allow']}{needs})")
+        click.echo(f"Account {found['account']} at height {found['height']}.")
+
+    return may
+
+
+def _params(setting: Setting) -> click.Command:
+    @click.command("params")
+    @with_ledger
+    @with_json
+    def params(data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+        """List the parameters in force, with their limits and why they exist."""
+        with opened(data, node, setting.modules) as ledger:
+            found = ledger.params()
+        if as_json:
+            show_json(found)
+            return
+        for param in found["params"]:
+            click.echo(f"{param['module']}.{param['name']}: {param['value']} ({param['least']} to {param['most']})")
+            click.echo(f"  {param['why']}")
+        click.echo(f"At height {found['height']}.")
+
+    return params
+
+
+def _completion() -> click.Command:
+    @click.command("completion")
+    @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+    @click.pass_context
+    def completion(ctx: click.Context, shell: str) -> None:
+        """Print a script that completes commands, options, choices and names of keys in your SHELL."""
+        made = get_completion_class(shell)
+        assert made is not None, "click has these three"
+        click.echo(made(ctx.find_root().command, {}, "metrobloc", "_METROBLOC_COMPLETE").source())
+
+    return completion
+
+
 def _keys(setting: Setting) -> click.Group:
     @click.group("key")
     def group() -> None:
@@ -232,13 +291,11 @@ def _keys(setting: Setting) -> click.Group:
     def rotate(name: str, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
         """Replace the key called NAME by a new one, which holds after the ledger's delay; both stay in your files."""
         with opened(data, node, setting.modules) as ledger:
-            rules = make_rules(ledger.genesis(), setting.modules)
-            account, old = actions.find_actor(ledger, setting.keys, name, rules.chain)
+            account, old = actions.find_actor(ledger, setting.keys, name, chain_id(ledger.genesis()))
             made = keyfile.new_key()
-            call = (account, "identity.rotate", codec.encode({"key": made.key_id}))
-            raw = actions.sign(rules, ledger.time_ms() + actions.EXPIRY_MS, [call], [old, made])
+            draft = ledger.draft((account, "identity.rotate", {"key": made.key_id}))
             setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
-            actions.show(ledger.submit([raw])[0], ledger, setting, as_json=as_json)
+            actions.send(actions.sign(draft, [old, made]), ledger, as_json=as_json)
 
     return group
 

@@ -22,12 +22,15 @@ from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.surface import cli
 from metrobloc.surface.cli import Setting, fail, home, show_json, with_json, with_ledger
+from metrobloc.surface.connections import PER_ADDRESS_MAX
+from metrobloc.surface.hooks import BOOK_FILE
 from metrobloc.surface.ledger import opened
 from metrobloc.surface.serve import serve
 
 Story = Callable[[Stage], None]
 Folder = click.Path(path_type=Path, file_okay=False)
-DAY_MS = 86_400_000
+STORIES_MS = 90 * 86_400_000
+"""How long ago the stories begin. They must end before now: a node whose clock is behind its chain takes nothing."""
 
 
 def add(root: click.Group, setting: Setting, stories: Mapping[str, Story]) -> None:
@@ -78,6 +81,14 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
     @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
     @click.option("--genesis", type=click.File("rb"), help="Found a chain of your own from this file.")
     @click.option("--trust-clock", is_flag=True, help="Go on although the clock is far ahead of the last block.")
+    @click.option("--mirror/--no-mirror", default=True, show_default=True, help="Keep the SQL mirror beside the node.")
+    @click.option(
+        "--per-address",
+        type=click.IntRange(0),
+        default=PER_ADDRESS_MAX,
+        show_default=True,
+        help="Connections from one address; 0 for no such limit, behind a proxy.",
+    )
     @with_json
     def up(  # noqa: PLR0913
         *,
@@ -86,6 +97,8 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
         host: str,
         genesis: Any,  # noqa: ANN401  # click's file
         trust_clock: bool,
+        mirror: bool,
+        per_address: int,
         as_json: bool,
     ) -> None:
         """Run a node: the ledger, and its door for transactions and proofs. The first run plays the stories."""
@@ -97,16 +110,37 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
             _found_city(folder, setting, stories, lambda line: click.echo(line, err=as_json))
 
         def ready(node: Solo, open_port: int) -> None:
-            url = f"http://{f'[{host}]' if ':' in host else host}:{open_port}"
+            url = _url(host, open_port)
             if as_json:
                 show_json({"chain": node.chain, "height": node.machine.height, "url": url})
             else:
                 click.echo(f"{node.chain}, height {node.machine.height}, serves at {url}/v1/status")
                 click.echo("Stop it with Ctrl-C.")
 
-        serve(folder, setting.load_modules, host, port, ready, trust_clock=trust_clock)
+        def beside(open_port: int) -> list[list[str]]:
+            node = ["--node", _url(host, open_port), "--data", str(folder)]
+            commands = [["mirror", "follow", *node]] if mirror else []
+            return [*commands, *([["webhook", "run", *node]] if (folder / BOOK_FILE).exists() else [])]
+
+        serve(
+            folder,
+            setting.load_modules,
+            host,
+            port,
+            ready,
+            trust_clock=trust_clock,
+            per_address=per_address,
+            mirrored=mirror,
+            commands=beside,
+        )
 
     return up
+
+
+def _url(host: str, port: int) -> str:
+    """Return the address of a node that listens there; one that listens everywhere is asked on this machine."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # the word for everywhere
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
 
 def _found_city(folder: Path, setting: Setting, stories: Mapping[str, Story], say: Callable[[str], None]) -> None:
@@ -114,7 +148,7 @@ def _found_city(folder: Path, setting: Setting, stories: Mapping[str, Story], sa
     say(f"Founding a demonstration city in {folder}.")
     fresh = folder.with_name(f"{folder.name}.founding")
     shutil.rmtree(fresh, ignore_errors=True)  # what a kill in the middle left
-    node = found_demo(fresh, setting, clock_ms() - 3 * DAY_MS)
+    node = found_demo(fresh, setting, clock_ms() - STORIES_MS)
     try:
         for name, story in stories.items():
             say(f"The story of {name}:")
@@ -134,7 +168,7 @@ def _story(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
         """Play an application's scripted day on a chain of its own, through real signed transactions."""
         folder = data or Path(tempfile.mkdtemp(prefix="metrobloc-story-"))
         try:
-            node = found_demo(folder, setting, clock_ms() - 3 * DAY_MS)
+            node = found_demo(folder, setting, clock_ms() - STORIES_MS)
             try:
                 play(node, stories[app], lambda line: click.echo(line, err=as_json))
                 ending = {"chain": node.chain, "height": node.machine.height, "state_root": node.machine.state_root}

@@ -4,32 +4,47 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
+from litestar import Litestar
 
 from metrobloc.engine.sealer import Sealer
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.engine.verifier import Verifier
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.module import Module
+from metrobloc.mirror.database import MIRROR_FILE
+from metrobloc.mirror.follow import schema_of
+from metrobloc.mirror.read import Mirror
 from metrobloc.surface import http
+from metrobloc.surface.children import beside
+from metrobloc.surface.connections import IDLE_S, PER_ADDRESS_MAX, Connection, Crowd
 
 ENDING_S = 5
 """So long may clients take to finish their requests when the node is told to end."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it is open, and leaves signals alone: a signal ends the sealer first."""
+    """uvicorn that says when it is open, cuts slow clients, and leaves signals alone: `serve` has more to end."""
 
     on_started: Callable[[], None]
+    crowd: Crowd
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the door, and tell once it is open."""
         await super().startup(sockets)
         if self.started:
             self.on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Sweep once in the ten times a second that uvicorn asks whether to go on."""
+        if counter % 10 == 0:
+            self.crowd.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,17 +60,32 @@ def serve(  # noqa: PLR0913
     ready: Callable[[Solo, int], None],
     *,
     trust_clock: bool = False,
+    per_address: int = PER_ADDRESS_MAX,
+    mirrored: bool = True,
+    commands: Callable[[int], Sequence[Sequence[str]]] = lambda _: (),
 ) -> None:
     """Serve the chain in `home` until SIGINT or SIGTERM; MachineFault when the node had to stop by itself.
 
-    `ready` is called with the node and the port, once the door is open. Port 0 picks a free one.
+    `ready` is called with the node and the port, once the door is open. Port 0 picks a free one. `per_address` limits
+    the connections from one address (0: no such limit, for a node behind a proxy). `mirrored` says whether the door
+    answers from the mirror in `home`. `commands` returns, for the port, what `metrobloc` commands run beside the node.
     """
     with _listen(host, port) as door:
+        open_port = int(door.getsockname()[1])
         node = Solo.open(home, modules())
         try:
-            with Verifier(genesis_of(node.store), modules) as verifier:
+            with Verifier(genesis_of(node.store), modules) as verifier, contextlib.ExitStack() as stack:
+
+                def started() -> None:
+                    ready(node, open_port)
+                    stack.enter_context(beside(commands(open_port)))
+
                 sealer = Sealer(node, verifier, trust_clock=trust_clock)
-                asyncio.run(_serve(sealer, door, lambda: ready(node, door.getsockname()[1])))
+                mirror = None
+                if mirrored:
+                    mirror = Mirror(home / MIRROR_FILE, schema_of(genesis_of(node.store), modules()))
+                    stack.callback(mirror.close)
+                asyncio.run(_serve(http.build(sealer, mirror), sealer, door, started, Crowd(per_address)))
         finally:
             node.close()
 
@@ -70,26 +100,33 @@ def _listen(host: str, port: int) -> socket.socket:
         raise MachineFault(message) from error
 
 
-async def _serve(sealer: Sealer, door: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(app: Litestar, sealer: Sealer, door: socket.socket, started: Callable[[], None], crowd: Crowd) -> None:
     config = uvicorn.Config(
-        http.build(sealer),
-        log_level="warning",
+        app,
+        log_level="error",  # not a line for every client who sends nonsense
         access_log=False,
         lifespan="off",
-        http="h11",
+        http=cast("type[Connection]", partial(Connection, crowd)),
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=ENDING_S,
-        h11_max_incomplete_event_size=64 << 10,
-        limit_concurrency=256,
     )
     server = _Server(config)
+    server.on_started, server.crowd = started, crowd
+
+    def leave() -> None:
+        server.should_exit = True
+        sealer.leave()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+        loop.add_signal_handler(number, leave)
     sealing = asyncio.create_task(sealer.run())
-    server.on_started = ready
     serving = asyncio.create_task(server.serve([door]))
     await asyncio.wait({sealing, serving}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
+    leave()
     await serving
     sealer.end()
     await sealing

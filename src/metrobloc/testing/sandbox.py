@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.stage import Stage
 from metrobloc.engine.memory import Memory
-from metrobloc.kernel.block import Outcome
+from metrobloc.kernel.block import BlockRun, Outcome
 from metrobloc.kernel.context import View
-from metrobloc.kernel.machine import Machine, Sealed, make_rules
+from metrobloc.kernel.machine import Block, Machine, Sealed, make_rules
 from metrobloc.kernel.module import Module
 
 START_MS = 1_700_000_000_000
@@ -39,10 +39,7 @@ class Sandbox:
             self.rules.check(raw)
         run = self.machine.open_block(time_ms)
         outcomes = [run.apply(raw) for raw in raws]
-        self.bugs += run.bugs
-        sealed = self.machine.seal(run)
-        if sealed is not None:
-            self._keep(sealed)
+        self.seal(run)
         return outcomes
 
     def broken(self) -> list[str]:
@@ -53,6 +50,20 @@ class Sandbox:
             for name, invariant in module.invariants.items()
         ]
         return [name for name, invariant in checks if not invariant(self.view)]
+
+    def replay(self, block: Block) -> None:
+        """Execute another chain's block of the same genesis, whose bytes and signatures were checked there."""
+        run, sealed = self.machine.replay(block)
+        self.bugs += run.bugs
+        if sealed is not None:
+            self._keep(sealed)
+
+    def seal(self, run: BlockRun) -> None:
+        """Close a block that was opened on the machine, and keep it."""
+        self.bugs += run.bugs
+        sealed = self.machine.seal(run)
+        if sealed is not None:
+            self._keep(sealed)
 
     def _keep(self, sealed: Sealed) -> None:
         self.memory.commit(sealed)

@@ -1,35 +1,61 @@
-"""A long seeded simulation of all applications together, from nothing but their declarations.
+"""A long seeded simulation of applications together, from nothing but their declarations.
 
-Messages are drawn from the message types: numbers at their limits, near each other or near the clock; a field named
-like a table gets one of that table's keys, a field named like a role somebody who holds it. Who acts is mostly
-allowed to, and sometimes not. What the run looks for is a code that nobody declared, a bug, an invariant that fails or
-money that appears. A seed gives the same run for ever; the seed of a failing run is the bug report.
+Each step is a block, at a later time than the one before. One block in six holds one to three signed transactions of
+any kind, which go through all that a node does with bytes from outside. In the others one kind of action is tried until
+it works, at most six times, without signatures. Three seeds of four begin in the middle of a story, and do so again
+every 150 steps; the fourth begins with nothing and goes on with one chain. What a run looks for is a code that nobody
+declared, a bug, an invariant that fails or money that appears. A seed gives the same run for ever; the seed of a
+failing run is the bug report.
 """
 
 import random
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from hashlib import sha256
+from itertools import accumulate
 
 import msgspec
-from msgspec import inspect
 
+from metrobloc.commons.identity import demo
 from metrobloc.commons.identity.types import Rotate
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
-from metrobloc.kernel import codec, envelope, system
-from metrobloc.kernel.block import Outcome
-from metrobloc.kernel.crypto import SigningKey, sha256
+from metrobloc.commons.stage import Stage
+from metrobloc.kernel import accounts, codec, envelope, system
+from metrobloc.kernel.block import Calls
+from metrobloc.kernel.crypto import SigningKey
+from metrobloc.kernel.envelope import CALLS_MAX
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
+from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
+from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.receipts import ReadReceipt
+from metrobloc.kernel.types import Message
+from metrobloc.testing.drawing import Drawing
+from metrobloc.testing.guidance import Known, fields_of
 from metrobloc.testing.sandbox import Sandbox
 
-CITIZENS = ("ann", "bo", "cy", "di")
-INSTITUTIONS = ("office", "bank", "hospital", "charity", "company", "supervisor")
-NUMBERS = (1, 3, 100, 2500, 60_000)
+Story = Callable[[Stage], None]
+
+CITIZENS = ("ann", "bo", "cy", "di", "eve", "flo")
 CHECK_EVERY = 50
-STEPS_MS = (1, 1000, 60_000, 3_600_000, 40 * 3_600_000)
-TIMES_MS = (-1, 0, 1000, 600_000, 3_600_000, 7_200_000, 90_000_000, 1_000_000_000, 3_000_000_000)
+STEPS_MS = (*[1] * 30, *[1000] * 30, *[60_000] * 12, *[3_600_000] * 3, 40 * 3_600_000)
+"""How far apart blocks are, in milliseconds, as often as they stand here."""
+
+EPOCH = 100
+"""For how many steps some actions are left out, so that what the others build up is not torn down at once."""
+
+SCENE = 150
+"""After how many steps a seed that plays stories begins anew: in the end everything is closed, suspended or paid."""
+
+TRIES = 6
+"""How often an action is tried in a block before it is closed though nothing worked."""
+
+DUE = b',"due":"'
+"""What only a deadline's receipt holds."""
+
+NOT_DRAWN = {"internal", "malformed", "unknown_action", "wrong_chain", "wrong_rules"}
 _receipts = msgspec.json.Decoder(ReadReceipt)
 
 
@@ -37,161 +63,232 @@ class Failed(AssertionError):
     """The simulation met what must not be; the message names the seed and the step."""
 
 
+@cache
+def _told(modules: tuple[Module, ...], play: Story) -> Sandbox:
+    """Return a chain on which a story has been played."""
+    box = Sandbox(modules)
+    play(box.stage)
+    return box
+
+
 class Simulation:
     """One run: a chain in memory, its actors, and what they may name."""
 
-    def __init__(self, modules: Iterable[Module], seed: int) -> None:
-        """Found the chain and open the actors' accounts."""
+    def __init__(self, modules: Iterable[Module], seed: int, stories: Sequence[Story] = ()) -> None:
+        """Make ready the first scene."""
         self.seed = seed
-        self.step = 0
         self.random = random.Random(seed)  # noqa: S311  # chance that can be repeated is wanted
-        self.sandbox = Sandbox(modules)
+        self.modules = tuple(modules)
+        self.stories = stories if seed % 4 else ()
         self.codes: Counter[str] = Counter()
-        self.ids: list[str] = ["a" * 26]
-        self.slugs = ["cny", "eur", *INSTITUTIONS]
-        self.amounts = [1, 2, 5, 10, 50, 100, 500, 1000, 10_000, 100_000]
-        self.keys: dict[str, list[SigningKey]] = {}
-        modules_of = self.sandbox.rules.modules
-        self.actions = [action for module in modules_of for action in module.actions.values()]
-        self.known = {"ok", *ENGINE_REFUSALS, *VOIDS, *(code for module in modules_of for code in module.refusals)}
-        self.known -= {"internal", "malformed", "unknown_action", "wrong_chain", "wrong_rules"}
-        self.tables = {table.name: table for module in modules_of for table in module.tables.values()}
-        stage = self.sandbox.stage
-        for name in (*INSTITUTIONS, *CITIZENS):
-            if name in CITIZENS:
+        self.done: Counter[str] = Counter()
+        self.actions = [action for module in self.modules for action in module.actions.values()]
+        codes = (code for module in self.modules for code in module.refusals)
+        self.declared = {"ok", *ENGINE_REFUSALS, *VOIDS, *codes} - NOT_DRAWN
+        self.roles = sorted({*demo.ROLES, *(name for action in self.actions for name in _roles(action.allow))})
+        self._worked: dict[str, list[Message]] = {}
+        self._whole = sha256()
+        self._usual: Counter[str] = Counter()
+        self._begin()
+        self._choose()
+
+    def _begin(self) -> None:
+        """Found a chain, play a story on it, and open the actors' accounts."""
+        self.sandbox = Sandbox(self.modules)
+        self.known = Known(self.modules, self.sandbox.memory)
+        self.drawing = Drawing(self.random, self.known, self.roles, self._worked)
+        self._refers = {action.do: tuple(self._tables(action)) for action in self.actions}
+        self._may: dict[str, list[str]] = {}
+        self._may_at = (-1, -1)
+        self._noted = 0
+        if self.stories:
+            self._play(self.random.choice(self.stories))
+            self._learn()
+        stage, view = self.sandbox.stage, self.sandbox.view
+        for name in (*demo.ROLES, *CITIZENS):
+            if view[system.accounts].get(stage.account(name)) is None:
                 stage.join(name)
-            self.keys[stage.account(name)] = [stage.key(name)]
-        self.accounts = list(self.keys)
-        stage.act("bank", OpenAsset("cny", "Fen", 2), RecordReserve("cny", 10_000_000, "0" * 64))
-        stage.act("bank", *(Issue("cny", account, 100_000) for account in self.accounts))
+        for name, key in stage.keys.items():
+            account = accounts.account_id(key.key_id)
+            if view[system.accounts].get(account) is not None:
+                self.drawing.add_actor(account, key, name)
+        if OpenAsset in self.sandbox.rules.names:
+            stage.act("bank", OpenAsset("sim", "Cents", 2), RecordReserve("sim", 10_000_000, "0" * 64))
+            stage.act("bank", *(Issue("sim", account, 100_000) for account in self.drawing.accounts[:CALLS_MAX]))
+        self.catch_up()
+
+    def _play(self, play: Story) -> None:
+        """Play a story up to any moment of it: what is half done there can go on in many ways."""
+        told = _told(self.modules, play)
+        for sealed in told.sealed[1 : 2 + self.random.randrange(told.machine.height)]:
+            self.sandbox.replay(read_block(sealed.block))
+        self.sandbox.stage.keys.update(told.stage.keys)
+        self.sandbox.stage.time_ms = self.sandbox.machine.time_ms
+
+    def _learn(self) -> None:
+        """Remember what worked in the story, and how often each action did: that is how often it is drawn."""
+        usual: Counter[str] = Counter()
+        for sealed in self.sandbox.sealed:
+            block = read_block(sealed.block)
+            for raw, (_, index) in zip(block.transactions, sealed.transactions, strict=True):
+                if _receipts.decode(sealed.receipts[index]).code == "ok":
+                    for call in envelope.reopen(bytes(raw)).payload.calls:
+                        action = self.sandbox.rules.actions[call.do]
+                        usual[call.do] += 1
+                        self.done[call.do] += 1
+                        self.drawing.learn(action, action.decoder.decode(call.with_))
+        self._usual |= usual
 
     def run(self, steps: int) -> "Simulation":
         """Take some steps, checking now and then; Failed names the seed and the step."""
-        for self.step in range(1, steps + 1):
+        for step in range(1, steps + 1):
             try:
+                if step % SCENE == 1 and step > 1 and self.stories:
+                    self.check()
+                    self._begin()
+                if step % EPOCH == 0:
+                    self._choose()
                 self.act()
-                if self.step % CHECK_EVERY == 0 or self.step == steps:
+                if step % CHECK_EVERY == 0 or step == steps:
                     self.check()
             except Failed as failed:
-                raise Failed(f"seed {self.seed}, step {self.step}: {failed}") from failed
+                raise Failed(f"seed {self.seed}, step {step}: {failed}") from failed
         return self
 
     def act(self) -> None:
-        """Execute a block of one to three random transactions, some time on."""
+        """Execute a block of random transactions, some time on: signed ones, or others until one has worked."""
         stage = self.sandbox.stage
-        stage.time_ms += self.random.choices(STEPS_MS, (20, 20, 10, 4, 1))[0]
-        raws = [self.transaction() for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
-        if self.random.random() < 0.02:  # now and then
-            raws.append(raws[0])
-        for outcome in self.sandbox.execute(raws, stage.time_ms):
-            self.note(outcome)
-
-    def note(self, outcome: Outcome) -> None:
-        """Hold an outcome to the declared codes, and remember the ids that it gives out."""
-        self.codes[outcome.code] += 1
+        stage.time_ms += self.random.choice(STEPS_MS)
+        self.drawing.time_ms = stage.time_ms
+        if self.random.randrange(6) == 0:
+            self._send()
+        else:
+            self._try()
         if self.sandbox.bugs:
             raise Failed(self.sandbox.bugs[0])
-        if outcome.code not in self.known:
-            raise Failed(f"{outcome.code} is not declared")
-        if outcome.receipt:
-            self.ids += _receipts.decode(outcome.receipt).ids
+        self.catch_up()
 
-    def transaction(self) -> bytes:
-        """Return one to three random calls, signed by those who must, or now and then by one too few."""
-        calls, signers = [], dict[str, SigningKey]()
-        for _ in range(self.random.choice((1, 1, 1, 2, 3))):
-            action, actor = self.deed()
-            message, named = self.message(action)
-            calls.append(envelope.Call(actor, action.do, msgspec.Raw(codec.encode(message))))
-            key = self.random.choice(self.keys[actor]) if self.now_and_then() else self.key_in_force(actor)
-            signers |= {each.key_id: each for each in (key, *named)}
+    def _send(self) -> None:
+        drawn = [self.transaction(self._action()) for _ in range(self.random.choice((1, 1, 2, 3)))]
+        raws = [self.sign(*one, self._salt()) for one in drawn]
+        if self.random.randrange(12) == 0:
+            raws.append(raws[0])
+            drawn.append(([], []))
+        outcomes = self.sandbox.execute(raws, self.sandbox.stage.time_ms)
+        for outcome, (calls, _) in zip(outcomes, drawn, strict=True):
+            self.note(outcome.code, calls)
+
+    def _try(self) -> None:
+        """Try one action in several ways until it works: what is hard to do is then done as often as what is easy."""
+        run = self.sandbox.machine.open_block(self.sandbox.stage.time_ms)
+        action = self._action()
+        for _ in range(TRIES):
+            calls, _ = self.transaction(action)
+            self.drawing.refused, _ = run.execute(self._salt(), calls)
+            self.note(self.drawing.refused, calls)
+            if self.drawing.refused == "ok":
+                break
+        self.sandbox.seal(run)
+
+    def note(self, code: str, calls: Calls) -> None:
+        """Hold an outcome to the declared codes, and remember what worked."""
+        self.codes[code] += 1
+        if code not in self.declared and code != "internal":  # a bug is told with its traceback
+            raise Failed(f"{code} is not declared")
+        for action, _, message in calls if code == "ok" else ():
+            self.done[action.do] += 1
+            self.drawing.learn(action, message)
+
+    def transaction(self, first: Action) -> tuple[Calls, list[SigningKey]]:
+        """Return a call of an action, now and then followed by others about the same, and the keys that they name."""
+        calls: Calls = []
+        named: list[SigningKey] = []
+        actions = [first, *(self._action() for _ in range(self.random.choice((0, 0, 0, 0, 0, 1, 2))))]
+        self.drawing.look(first.do, self._refers[first.do])
+        for action in actions:
+            message = self.drawing.message(action)
+            actor = self.drawing.actor(action.do.partition(".")[0], self.may(action))
+            calls.append((action, actor, message))
+            named += self.drawing.named
             if isinstance(message, Rotate):
-                self.keys[actor] += named
+                self.drawing.keys[actor] += self.drawing.named
+        return calls, named
+
+    def _choose(self) -> None:
+        """Let one module be the theme for a while, and leave a third out (swarm testing, Groce et al., ISSTA 2012).
+
+        Otherwise an action is as likely as it is usual in the stories, and likelier until it has worked once.
+        """
+        theme = self.random.choice(self.modules).name
+        chosen = [action for action in self.actions if self.random.randrange(3)] or self.actions
+        weights = [
+            (1 + self._usual[one.do]) * (4 if one.do.startswith(f"{theme}.") else 1) * (1 if self.done[one.do] else 8)
+            for one in chosen
+        ]
+        self._drawn: tuple[list[Action], list[int]] = chosen, list(accumulate(weights))
+
+    def _draw(self) -> Action:
+        actions, sums = self._drawn
+        return actions[bisect_right(sums, self.random.randrange(sums[-1]))]
+
+    def _action(self) -> Action:
+        """Choose an action that somebody may do about what is there; now and then one that was rarely done."""
+        action = self._draw()
+        for _ in range(TRIES):
+            if self._possible(action):
+                break
+            action = self._draw()
+        other = self._draw()
+        rare = self._possible(other) and self.done[other.do] < self.done[action.do]
+        return action if not rare or self.drawing.mostly() else other
+
+    def _possible(self, action: Action) -> bool:
+        """Tell whether somebody may do it, and whether there is what it is about."""
+        return bool(self.may(action)) and all(self.known.keys[prefix] for prefix in self._refers[action.do])
+
+    def _tables(self, action: Action) -> Iterable[str]:
+        module = action.do.partition(".")[0]
+        for field in fields_of(action.message):
+            table = self.known.find(module, field.name)
+            if table is not None and field.kind in ("id", "account", "slug"):
+                yield table.prefix
+
+    def may(self, action: Action) -> list[str]:
+        """Return the accounts that hold the roles which an action asks for."""
+        now = self.sandbox.stage.time_ms
+        if self._may_at[0] != self.known.roles_written or now >= self._may_at[1]:
+            self._may.clear()
+            self._may_at = (self.known.roles_written, self.known.roles_end(now))
+        if action.do not in self._may:
+            holds = partial(self.known.holds, now)
+            may = [one for one in self.drawing.accounts if action.allow.holds(partial(holds, one))]
+            self._may[action.do] = may
+        return self._may[action.do]
+
+    def _salt(self) -> str:
+        """Return a salt, now and then one that is not fresh."""
+        return f"{self.random.getrandbits(2 if self.drawing.now_and_then() else 128):032x}"
+
+    def sign(self, calls: Calls, named: list[SigningKey], salt: str) -> bytes:
+        """Return a transaction signed by those who must, or now and then by one too few."""
+        signers = {key.key_id: key for key in named}
+        for actor in dict.fromkeys(actor for _, actor, _ in calls):
+            keys = self.drawing.keys[actor]
+            key = self.random.choice(keys) if self.drawing.now_and_then() else self.key_in_force(actor)
+            signers[key.key_id] = key
+        written = tuple(envelope.Call(actor, one.do, msgspec.Raw(codec.encode(msg))) for one, actor, msg in calls)
         rules, now = self.sandbox.rules, self.sandbox.stage.time_ms
         expires = now + self.random.choice((1, 300_000, 300_000, 300_000, 86_400_000))
-        salt = f"{self.random.getrandbits(2 if self.now_and_then() else 128):032x}"
-        return envelope.sign(envelope.Payload(tuple(calls), rules.chain, expires, 1, salt), list(signers.values()))
-
-    def now_and_then(self) -> bool:
-        """Decide for something unusual, once in thirty times."""
-        return self.random.randrange(30) == 0
-
-    def deed(self) -> tuple[Action, str]:
-        """Choose an action and its actor: now and then anybody, else somebody who may."""
-        now, held = self.sandbox.stage.time_ms, dict[str, set[str]]()
-        for key, grant in self.sandbox.view[system.roles].items():
-            account, _, name = key.partition("/")
-            held.setdefault(account, set()).update((name,) if grant.until_ms == 0 or now < grant.until_ms else ())
-        while True:
-            action = self.random.choice(self.actions)
-            may = [a for a in self.accounts if action.allow.holds(held.get(a, set()).__contains__)]
-            if self.now_and_then():
-                return action, self.random.choice(self.accounts)
-            if may:
-                return action, self.random.choice(may)
+        return envelope.sign(
+            envelope.Payload(written, rules.chain, expires, rules.genesis.rules, salt), [*signers.values()]
+        )
 
     def key_in_force(self, account: str) -> SigningKey:
         """Return the key that holds for an account now."""
         row = self.sandbox.view[system.accounts].get(account)
         ids = row.keys_at(self.sandbox.stage.time_ms) if row is not None else ()
-        return next((key for key in self.keys[account] if key.key_id in ids), self.keys[account][0])
-
-    def message(self, action: Action) -> tuple[msgspec.Struct, list[SigningKey]]:
-        """Draw a message of an action; return it with the keys that it names."""
-        named: list[SigningKey] = []
-        values = {field.name: self.draw(field.name, field.type, named) for field in fields_of(action.message)}
-        return action.message(**values), named
-
-    def draw(self, name: str, kind: inspect.Type, named: list[SigningKey]) -> object:
-        """Draw a value of a field."""
-        if isinstance(kind, inspect.Metadata):
-            return self.text(name, str((kind.extra or {}).get("text")), named)
-        if isinstance(kind, inspect.IntType):
-            return self.number(name, kind.ge or 0, kind.le or 0)
-        if isinstance(kind, inspect.VarTupleType):
-            count = self.random.randint(kind.min_length or 0, min(kind.max_length or 0, 3))
-            return tuple(self.draw(name, kind.item_type, named) for _ in range(count))
-        if isinstance(kind, inspect.StructType):
-            return kind.cls(**{field.name: self.draw(field.name, field.type, named) for field in kind.fields})
-        if isinstance(kind, inspect.UnionType):
-            return self.draw(name, self.random.choice(kind.types), named)
-        if isinstance(kind, inspect.LiteralType):
-            return self.random.choice(kind.values)
-        return self.random.random() < 0.5 if isinstance(kind, inspect.BoolType) else None
-
-    def number(self, name: str, least: int, most: int) -> int:
-        """Draw a number: a time near the clock, or an amount that somebody has used before, or an extreme."""
-        if name.endswith("_ms"):
-            drawn = self.sandbox.stage.time_ms + self.random.choice(TIMES_MS)
-        elif name.endswith("_per_hour") and not self.now_and_then():
-            drawn = 1_000_000
-        else:
-            near = self.random.choice(self.amounts) + self.random.choice((-1, 0, 0, 1))
-            drawn = self.random.choice((least, most)) if self.now_and_then() else self.random.choice((near, *NUMBERS))
-            self.amounts[self.random.randrange(len(self.amounts))] = drawn
-        return max(least, min(most, drawn))
-
-    def text(self, name: str, kind: str, named: list[SigningKey]) -> str:
-        """Draw a text of a kind."""
-        table = self.tables.get(name) or self.tables.get(f"{name}s")
-        if kind in ("id", "slug") and table is not None and not self.now_and_then():
-            keys = [key for key, _ in self.sandbox.view[table].items()][-8:]
-            if keys:
-                return self.random.choice(keys)
-        if kind == "id":
-            return self.random.choice(self.ids[-40:])
-        if kind == "account":
-            likely = [self.sandbox.stage.account(name)] if name in INSTITUTIONS and not self.now_and_then() else ()
-            return self.random.choice(likely or self.accounts)
-        if kind == "slug":
-            return self.random.choice(self.slugs)
-        if kind == "key":
-            old = self.keys[self.random.choice(self.accounts)][0]
-            named.append(old if self.now_and_then() else SigningKey(self.random.randbytes(32)))
-            return named[-1].key_id
-        if kind in ("commitment", "digest"):
-            return sha256(self.random.randbytes(4)).hex()
-        return self.random.choice(("Help", "Ein Herz für Li", "李的心", "x" * 200))
+        keys = self.drawing.keys[account]
+        return next((key for key in keys if key.key_id in ids), keys[0])
 
     def check(self) -> None:
         """Require that every invariant holds."""
@@ -199,15 +296,30 @@ class Simulation:
         if broken:
             raise Failed(f"no longer true: {', '.join(broken)}")
 
+    def digest(self) -> str:
+        """Return the SHA-256 of all receipts and state roots: another rule gives another digest."""
+        return self._whole.hexdigest()
 
-@cache
-def fields_of(message: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
-    """Return the fields of a message type with their limits."""
-    kind = inspect.type_info(message)
-    assert isinstance(kind, inspect.StructType)
-    return kind.fields
+    def catch_up(self) -> None:
+        """Take over what has been sealed since."""
+        for sealed in self.sandbox.sealed[self._noted :]:
+            self.known.note(sealed)
+            for receipt in sealed.receipts:
+                self._whole.update(receipt)
+                if DUE in receipt:
+                    self.note(_receipts.decode(receipt).code, [])
+            self._whole.update(sealed.header)
+        self._noted = len(self.sandbox.sealed)
 
 
-def simulate(modules: Iterable[Module], seed: int, steps: int) -> Simulation:
+def _roles(allow: Permission) -> Iterable[str]:
+    """Yield the roles that a permission names."""
+    if allow.kind == "role":
+        yield allow.role_name
+    for part in allow.parts:
+        yield from _roles(part)
+
+
+def simulate(modules: Iterable[Module], seed: int, steps: int, stories: Sequence[Story] = ()) -> Simulation:
     """Run one seed; Failed names the seed and the step when something is wrong."""
-    return Simulation(modules, seed).run(steps)
+    return Simulation(modules, seed, stories).run(steps)

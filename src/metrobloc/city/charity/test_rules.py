@@ -11,15 +11,26 @@ from hypothesis import strategies as st
 
 from metrobloc.city.charity import matching, story
 from metrobloc.city.charity.rules import app, campaigns, totals
-from metrobloc.city.charity.types import Cancel, Close, Give, OfferMatch, OpenCampaign, Refund, Settle, TopUp
+from metrobloc.city.charity.types import (
+    Cancel,
+    Close,
+    Give,
+    Offered,
+    OfferMatch,
+    OpenCampaign,
+    Refund,
+    Settle,
+    TopUp,
+)
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.identity.types import Accredit
 from metrobloc.commons.money.rules import app as money
 from metrobloc.commons.money.rules import balances
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
-from metrobloc.kernel import envelope
+from metrobloc.kernel import codec, envelope
 from metrobloc.kernel.types import Message
 from metrobloc.testing.edges import Case, Scene, play, readme_refusals, unmet
+from metrobloc.testing.generated import generated
 from metrobloc.testing.sandbox import START_MS, Sandbox
 
 MODULES = (identity, money, app)
@@ -29,6 +40,8 @@ MOST = 2**53 - 1
 DAY_MS = 86_400_000
 SOON_MS = START_MS + DAY_MS
 YEAR_MS = 366 * DAY_MS
+
+test_generated = generated(MODULES, app, story.play)
 
 
 def case_for(s: Scene, closes_ms: int = SOON_MS, *, hospital: str = "hospital", asset: str = "cny") -> OpenCampaign:
@@ -194,6 +207,14 @@ def test_a_match_is_paid_in_proportion_when_the_pool_runs_short() -> None:
     assert [row.matched for row in rows if row is not None] == [18 + 50, 13 + 7]
     assert s.box.view.balance(balances, s["rival"], "cny") == 1000 - 31
     assert not s.box.broken()
+
+
+def test_a_larger_pool_is_told() -> None:
+    s = scene()
+    topped = s.stage.act("company", TopUp(s["offer"], 5))
+    assert [(event.event, bytes(event.fields)) for event in topped.events] == [
+        ("charity.offered", codec.encode(Offered(s["offer"], 105)))
+    ]
 
 
 def test_giving_up_returns_everything() -> None:

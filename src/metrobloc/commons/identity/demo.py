@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from metrobloc.kernel import accounts, codec, crypto
 from metrobloc.kernel.genesis import DEMO_PREFIX, Founder, Genesis
 
-ROLES = ("office", "bank", "hospital", "charity", "company", "supervisor")
+ROLES = ("office", "bank", "hospital", "charity", "company", "supervisor", "timebank")
 """The roles that a playground starts with; each has one account with that role."""
 
 QUOTA_PER_HOUR = 1_000_000_000

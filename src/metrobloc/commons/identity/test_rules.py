@@ -7,9 +7,12 @@ import pytest
 from metrobloc.commons.identity.rules import app, institutions
 from metrobloc.commons.identity.types import Accredit, Register, Revoke, Rotate, Veto
 from metrobloc.testing.edges import Case, Scene, play, readme_refusals, unmet
+from metrobloc.testing.generated import generated
 from metrobloc.testing.sandbox import START_MS
 
 NOBODY = "a" * 26
+
+test_generated = generated([app], app)
 
 
 def scene() -> Scene:
@@ -67,6 +70,12 @@ def test_an_institution_is_known_since_its_first_accreditation() -> None:
     row = s.box.view[institutions].get(ann)
     assert row is not None
     assert (row.name, row.since_ms) == ("Old school", since_ms)
+
+
+def test_a_quota_of_one_is_enough_to_sponsor() -> None:
+    s = scene()
+    s.stage.act("office", Accredit(s["ann"], "Ann's school", "school", 1))
+    s.stage.join("cy", sponsor="ann")
 
 
 def test_the_first_key_holds_again_after_a_veto() -> None:

@@ -1,6 +1,7 @@
 """Money: what moves, what is refused, and that no cent is made or lost."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from metrobloc.commons.identity.demo import ROLES, demo_key
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.identity.types import Accredit
-from metrobloc.commons.money.rules import app, balances
+from metrobloc.commons.money.rules import app, balances, collect, pay_out, shift
 from metrobloc.commons.money.types import (
     Hold,
     Issue,
@@ -22,15 +23,22 @@ from metrobloc.commons.money.types import (
     Void,
 )
 from metrobloc.kernel import codec, envelope
+from metrobloc.kernel.context import Ctx
 from metrobloc.kernel.genesis import Founder, Genesis
+from metrobloc.kernel.module import Module
+from metrobloc.kernel.permissions import anyone
 from metrobloc.kernel.system import Limits
+from metrobloc.kernel.types import AccountId, Amount, Message
 from metrobloc.testing.edges import Case, Scene, play, readme_refusals, unmet
+from metrobloc.testing.generated import generated
 from metrobloc.testing.sandbox import START_MS
 
 NOBODY = "a" * 26
 NO_PAPER = "0" * 64
 MOST = 2**53 - 1
 HOUR_MS = 3_600_000
+
+test_generated = generated([identity, app], app)
 
 
 def scene(genesis: bytes | None = None) -> Scene:
@@ -160,3 +168,45 @@ def test_an_id_is_given_out_once() -> None:
         raw = envelope.sign(msgspec.structs.replace(payload, salt="5a" * 16), [key])
         codes += [outcome.code for outcome in s.stage.send([raw])]
     assert codes == ["ok", "kernel.deadlines_taken"]
+
+
+class Play(Message):
+    """Let a pot of the toy take, give or hand on an amount."""
+
+    how: Literal["take", "give", "hand_on"]
+    to: AccountId
+    amount: Amount
+
+
+toy = Module("toy", {})
+
+
+@toy.tx(allow=anyone)
+def play_with(ctx: Ctx, msg: Play) -> None:
+    """Call the service that the message names."""
+    if msg.how == "take":
+        collect(ctx, "one", "cny", msg.amount)
+    if msg.how == "give":
+        pay_out(ctx, "one", "cny", msg.to, msg.amount)
+    if msg.how == "hand_on":
+        shift(ctx, "one", "cny", "other", msg.amount)
+
+
+def test_another_module_moves_money_by_the_services_and_only_its_own() -> None:
+    s = Scene([identity, app, toy])
+    s.stage.join("ann")
+    s.stage.act("bank", OpenAsset("cny", "Fen", 2), RecordReserve("cny", 200, NO_PAPER), Issue("cny", s["ann"], 100))
+
+    def held() -> list[int]:
+        return [s.box.view.balance(balances, holder, "cny") for holder in (s["ann"], "toy.one", "toy.other")]
+
+    s.stage.act("ann", Play("take", s["ann"], 101), refused="money.balances_too_low")
+    s.stage.act("ann", Play("take", s["ann"], 60))
+    assert held() == [40, 60, 0]
+    s.stage.act("ann", Play("hand_on", s["ann"], 25))
+    assert held() == [40, 35, 25]
+    s.stage.act("ann", Play("give", NOBODY, 1), refused="kernel.accounts_unknown")
+    s.stage.act("ann", Play("give", s["ann"], 36), refused="money.balances_too_low")
+    s.stage.act("ann", Play("give", s["ann"], 5))
+    assert held() == [45, 30, 25]
+    assert not s.box.broken()

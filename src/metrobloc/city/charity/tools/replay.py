@@ -5,42 +5,23 @@ company offers the matches, donors give in order of time, deadlines close and ma
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from metrobloc.city.charity.tools.draw import Gifts, draw
 from metrobloc.city.charity.tools.plan import Case, Plan, Round, fit, match_ratio, pool_size
 from metrobloc.city.charity.types import Give, OfferMatch, OpenCampaign, Settle
-from metrobloc.commons.identity.demo import ROLES, demo_key
-from metrobloc.commons.identity.types import Register
+from metrobloc.commons.identity.demo import ROLES
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
-from metrobloc.commons.stage import EXPIRY_MS, Execute, pack
-from metrobloc.kernel import accounts, codec, crypto, envelope
+from metrobloc.commons.replay import BATCH, Batch, Job, Party, Read, Signer, by_one, register
+from metrobloc.kernel import envelope
 from metrobloc.kernel.block import Rules
-from metrobloc.kernel.context import derive_id
-from metrobloc.kernel.genesis import is_demo
 from metrobloc.kernel.types import Message
 
-T = TypeVar("T")
-BATCH = 1000
 NO_DOCUMENT = "0" * 64  # sources have no papers, so commitments are to nothing
 COMPARED = ("title", "gifts", "crowd", "matched", "settled")
-
-Read = Callable[[str], Mapping[str, object] | None]
-"""Reads a record of the ledger by its path, such as `charity/campaigns/<id>`."""
-
-
-class Batch(Struct, frozen=True):
-    """Transactions to execute in order at a block time; none where only deadlines are to run."""
-
-    time_ms: int
-    raws: list[bytes]
-    gifts: int
 
 
 class Expected(Struct, frozen=True):
@@ -54,43 +35,21 @@ class Expected(Struct, frozen=True):
     round: int
 
 
-class Summary(Struct, frozen=True):
-    """What a replay did."""
-
-    gifts: int
-    transactions: int
-
-
-class _Party(Struct, frozen=True):
-    key: crypto.SigningKey
-    account: str
-
-
-class _Job(Struct, frozen=True):
-    """A transaction to be signed; its label makes its salt."""
-
-    label: str
-    calls: list[tuple[str, Message]]
-    keys: list[crypto.SigningKey]
-
-
-class Replay:
+class Grants:
     """A plan on one chain: the transactions, and what campaigns must show when all have run."""
 
     def __init__(self, rules: Rules, plan: Plan, window_ms: tuple[int, int], seed: int) -> None:
         """Fit a plan into a window of time; ValueError with a sentence where it does not fit."""
-        if not is_demo(rules.chain):
-            raise ValueError("Replays sign with public role keys; make a demo- chain for them.")
         self.rules = rules
         self.plan = plan
         self.seed = seed
         self.skipped = plan.skipped
         self._clock = fit(plan.rounds, *window_ms)
         sizes = [(r.number, len(r.cases), self._clock(r.starts_ms)) for r in plan.rounds]
-        self._run = crypto.sha256(f"metrobloc replay\n{rules.chain}\n{plan.asset}\n{seed}\n{sizes}\n".encode()).hex()
-        self.asset = f"{plan.asset}_{self._run[:8]}"
-        self._roles = {name: _party(demo_key(name)) for name in ROLES}
-        self._donors: list[_Party] = []
+        self._signer = Signer(rules, f"{plan.asset}\n{seed}\n{sizes}")
+        self.asset = f"{plan.asset}_{self._signer.run[:8]}"
+        self._roles = {name: self._signer.role(name) for name in ROLES}
+        self._donors: list[Party] = []
         self.expected = {
             self._campaign(round_, place): Expected(
                 case.title, case.gifts, case.crowd, case.match, case.crowd + case.match, round_.number
@@ -98,27 +57,37 @@ class Replay:
             for round_ in plan.rounds
             for place, case in enumerate(round_.cases)
         }
+        self.unit = "gifts"
+        self.total = sum(expected.gifts for expected in self.expected.values())
 
-    @property
-    def gifts_total(self) -> int:
-        """How many gifts there are in all."""
-        return sum(expected.gifts for expected in self.expected.values())
+    def told(self) -> dict[str, int]:
+        """Return the source's totals."""
+        return {
+            "campaigns": len(self.expected),
+            "gifts": self.total,
+            **{
+                f"{name}_cents": sum(getattr(expected, name) for expected in self.expected.values())
+                for name in ("crowd", "matched", "settled")
+            },
+        }
 
     def batches(self) -> Iterator[Batch]:
         """Yield everything in order; a round's gifts are drawn when it comes, and signed when their block does."""
         begin_ms = self._clock(self.plan.rounds[0].starts_ms)
         reserve = sum(expected.settled for expected in self.expected.values())
         opening = [OpenAsset(self.asset, self.plan.money, 2), RecordReserve(self.asset, reserve, NO_DOCUMENT)]
-        yield from self._batches(begin_ms, self._by_role("bank", "found", opening))
+        signed = self._signer.batches
+        yield from signed(begin_ms, self._by_role("bank", "found", opening))
         joined = 0
         for round_ in self.plan.rounds:
             starts_ms, closes_ms = self._clock(round_.starts_ms), self._clock(round_.closes_ms)
             pool = pool_size(round_, self.plan.cases_per_donor)
             chance = Random(f"{self.plan.asset} {self.seed} {round_.number}")  # noqa: S311  # no secrets
             gifts = draw(round_, chance, self.plan.sigma, pool)
-            yield from self._batches(starts_ms, self._join(range(joined, pool)))
+            fresh = map(self._donor, range(joined, pool))
+            yield from signed(starts_ms, register(self._roles["bank"], f"join {joined}", fresh))
             joined = max(joined, pool)
-            yield from self._batches(starts_ms, self._prepare(round_, gifts, closes_ms))
+            yield from signed(starts_ms, self._prepare(round_, gifts, closes_ms))
             yield from self._give(round_, gifts, closes_ms)
             due = sum(2 if case.match else 1 for case in round_.cases)
             for _ in range(-(-due // self.rules.genesis.limits.deadlines_per_block)):
@@ -127,7 +96,7 @@ class Replay:
                 Settle(self._campaign(round_, place), case.crowd + case.match, NO_DOCUMENT)
                 for place, case in enumerate(round_.cases)
             ]
-            yield from self._batches(closes_ms, self._by_role("charity", f"settle {round_.number}", settled))
+            yield from signed(closes_ms, self._by_role("charity", f"settle {round_.number}", settled))
 
     def differences(self, read: Read) -> list[str]:
         """Compare the ledger with the source, campaign by campaign and in all; a sentence for each difference."""
@@ -157,25 +126,15 @@ class Replay:
     def _campaign(self, round_: Round, place: int) -> str:
         """Return the id that a campaign will have: the first that its call makes."""
         number, call = divmod(place, envelope.CALLS_MAX)
-        salt = self._salt(f"open {round_.number} {number}")
-        return derive_id(self.rules.chain, self._roles["charity"].account, salt, call, 0)
+        return self._signer.new_id(self._roles["charity"], f"open {round_.number} {number}", call)
 
-    def _donor(self, number: int) -> _Party:
+    def _donor(self, number: int) -> Party:
         """Return a donor by number; the keys follow from the run and are made once."""
         while len(self._donors) <= number:
-            seed = crypto.sha256(f"{self._run} donor {len(self._donors)}".encode())
-            self._donors.append(_party(crypto.SigningKey(seed)))
+            self._donors.append(self._signer.party(f"donor {len(self._donors)}"))
         return self._donors[number]
 
-    def _join(self, fresh: range) -> Iterator[_Job]:
-        """Register donors: the bank signs, and so does each new key."""
-        bank = self._roles["bank"]
-        for some in _chunks(fresh, envelope.SIGNATURES_MAX - 1):
-            keys = [self._donor(number).key for number in some]
-            calls: list[tuple[str, Message]] = [(bank.account, Register(key.key_id)) for key in keys]
-            yield _Job(f"join {some[0]}", calls, [bank.key, *keys])
-
-    def _prepare(self, round_: Round, gifts: Gifts, closes_ms: int) -> Iterator[_Job]:
+    def _prepare(self, round_: Round, gifts: Gifts, closes_ms: int) -> Iterator[Job]:
         """Issue what the round's donors and the company will give, open the campaigns, offer the matches."""
         given: Counter[int] = Counter()
         for donor, amount in zip(gifts.donors, gifts.amounts, strict=True):
@@ -214,8 +173,7 @@ class Replay:
             for i in some:
                 donor = self._donor(gifts.donors[i])
                 give = Give(campaigns[gifts.cases[i]], gifts.amounts[i])
-                job = _Job(f"give {round_.number} {i}", [(donor.account, give)], [donor.key])
-                raws.append(self._sign(job, time_ms))
+                raws.append(self._signer.sign(Job(f"give {round_.number} {i}", [(donor, give)]), time_ms))
             yield Batch(time_ms, raws, len(raws))
 
     def _blocks(self, gifts: Gifts) -> Iterator[list[int]]:
@@ -230,57 +188,10 @@ class Replay:
         if block:
             yield block
 
-    def _by_role(self, role: str, label: str, messages: Sequence[Message]) -> Iterator[_Job]:
-        """Group a role's messages into as few transactions as the protocol allows."""
-        party = self._roles[role]
-        for number, some in enumerate(_chunks(messages, envelope.CALLS_MAX)):
-            yield _Job(f"{label} {number}", [(party.account, message) for message in some], [party.key])
-
-    def _batches(self, time_ms: int, jobs: Iterable[_Job]) -> Iterator[Batch]:
-        for some in _chunks(jobs, BATCH):
-            yield Batch(time_ms, [self._sign(job, time_ms) for job in some], 0)
-
-    def _sign(self, job: _Job, time_ms: int) -> bytes:
-        calls = tuple(
-            envelope.Call(actor, self.rules.names[type(message)], msgspec.Raw(codec.encode(message)))
-            for actor, message in job.calls
-        )
-        salt = self._salt(job.label)
-        rules = self.rules.genesis.rules
-        return pack(envelope.Payload(calls, self.rules.chain, time_ms + EXPIRY_MS, rules, salt), job.keys)
-
-    def _salt(self, label: str) -> str:
-        return crypto.sha256(f"{self._run} {label}".encode()).hex()[:32]
-
-
-def run(replay: Replay, execute: Execute, progress: Callable[[int], None] = lambda _: None) -> Summary:
-    """Execute a replay, telling `progress` the gifts of each batch; RuntimeError when anything is not `ok`."""
-    gifts = transactions = 0
-    for batch in replay.batches():
-        outcomes = execute(batch.raws, batch.time_ms)
-        codes = Counter(outcome.code for outcome in outcomes)
-        if codes["ok"] != len(batch.raws):
-            raise RuntimeError(
-                f"The ledger did not take the replay as planned: {dict(codes)} for {len(batch.raws)} transactions, "
-                f"after {gifts} gifts. Nothing more was sent."
-            )
-        gifts += batch.gifts
-        transactions += len(batch.raws)
-        progress(batch.gifts)
-    return Summary(gifts, transactions)
+    def _by_role(self, role: str, label: str, messages: Sequence[Message]) -> Iterator[Job]:
+        return by_one(self._roles[role], label, messages)
 
 
 def _offer(campaign: str, case: Case, closes_ms: int) -> OfferMatch:
     """Offer a campaign its match: a ratio that always claims enough, capped at exactly that."""
     return OfferMatch((campaign,), case.match, match_ratio(case), 1, case.match, case.match, closes_ms)
-
-
-def _party(key: crypto.SigningKey | None) -> _Party:
-    assert key is not None, "a role of the playground has a key"
-    return _Party(key, accounts.account_id(key.key_id))
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

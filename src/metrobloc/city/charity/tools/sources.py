@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity.tools.plan import DAY_MS, HOUR_MS, Case, Plan, Round, match_ratio
-from metrobloc.city.charity.tools.replay import Replay
+from metrobloc.city.charity.tools.replay import Grants
 from metrobloc.kernel.assigned import is_assigned
 from metrobloc.kernel.block import Rules
 from metrobloc.kernel.types import Public
@@ -65,7 +65,7 @@ def gitcoin(  # noqa: PLR0913
     limit: int | None = None,
     round_number: int | None = None,
     seed: int = 1,
-) -> Replay:
+) -> Grants:
     """Plan the replay of grant rounds: all, or one round, or the campaigns whose gifts fit under a limit.
 
     Dates are the file's where the rounds lie between `start_ms` and `end_ms`, else they are mapped into that time.
@@ -87,10 +87,10 @@ def gitcoin(  # noqa: PLR0913
         GITCOIN_GRANTS_PER_DONOR,
         step_ms=DAY_MS,
     )
-    return Replay(rules, plan, (start_ms, end_ms), seed)
+    return Grants(rules, plan, (start_ms, end_ms), seed)
 
 
-def pilot(rules: Rules, start_ms: int, end_ms: int, *, factor: int = 1, seed: int = 1) -> Replay:
+def pilot(rules: Rules, start_ms: int, end_ms: int, *, factor: int = 1, seed: int = 1) -> Grants:
     """Plan the Red Cross pilot's month, `factor` times as many cases and gifts; 31 days always hold it unscaled."""
     if factor < 1:
         raise ValueError("The factor is a whole number from 1 on.")
@@ -102,7 +102,7 @@ def pilot(rules: Rules, start_ms: int, end_ms: int, *, factor: int = 1, seed: in
     midnight_ms = -(-(start_ms + PILOT_ZONE_MS) // DAY_MS) * DAY_MS - PILOT_ZONE_MS
     month = Round(0, midnight_ms, midnight_ms + PILOT_DAYS * DAY_MS, cases)
     plan = Plan("cny_pilot", "Renminbi given in the pilot", (month,), [], PILOT_SIGMA, PILOT_CASES_PER_DONOR, HOUR_MS)
-    return Replay(rules, plan, (start_ms, end_ms), seed)
+    return Grants(rules, plan, (start_ms, end_ms), seed)
 
 
 def clean_title(title: str) -> str:

@@ -1,0 +1,93 @@
+"""Ask what the node knows: how the chain stands, records and tables, what would happen, who may do what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from metrobloc.client import steps
+from metrobloc.client.draft import Call, write_call
+from metrobloc.client.steps import City, Given, Op
+from metrobloc.kernel.tables import K, Table, V
+
+Page = dict[str, Any]
+PAGE_ROWS = 500
+
+
+def genesis(city: City) -> Op[bytes]:
+    """Return the genesis as it was hashed."""
+    return (yield from steps.genesis(city))
+
+
+def status(city: City) -> Op[Page]:
+    """Return how the chain stands: `chain`, `height`, `time_ms`, `state_root`, `log_size`, `operator`, ..."""
+    return (yield from steps.fetch_as(city, Page, steps.path("status")))
+
+
+def checkpoint(city: City) -> Op[bytes]:
+    """Return the newest signed checkpoint (C2SP signed note), unchecked."""
+    return (yield from steps.fetch(city, steps.path("checkpoint")))
+
+
+def record(city: City, key: str) -> Op[Page]:
+    """Return `{"height","items":[{"key","value"}],"next"}` with the record under a state key, or with no item."""
+    return (yield from steps.fetch_as(city, Page, steps.path("records", key)))
+
+
+def table_page(city: City, prefix: str, after: str, limit: int) -> Op[Page]:
+    """Return a page of a table (`app/table/`) in key order, beyond the key `after`; `next` continues it."""
+    where = steps.path("tables", prefix.rstrip("/"), after=after, limit=limit)
+    return (yield from steps.fetch_as(city, Page, where))
+
+
+def get(city: City, table: Table[K, V], key: K) -> Op[V | None]:
+    """Return the record under a table's key, of the table's own type, or None."""
+    items = (yield from record(city, table.path(key)))["items"]
+    return _as_record(table, items[0]["value"]) if items else None
+
+
+def rows(city: City, table: Table[K, V], after: str = "") -> Op[None]:
+    """Yield (key, record) of all rows of a table beyond a key, page by page; each page is of one height."""
+    while True:
+        page = yield from table_page(city, table.prefix, after, PAGE_ROWS)
+        for item in page["items"]:
+            yield Given((item["key"], _as_record(table, item["value"])))
+        if page["next"] is None:
+            return
+        after = page["next"]
+
+
+def simulate(city: City, *calls: Call, at_ms: int | None = None) -> Op[Page]:
+    """Return what calls would lead to now, or at a later block time: `code`, `events`, ...; nothing is sent."""
+    written = [write_call(call, city.actions) for call in calls]
+    body = {"calls": written} | ({} if at_ms is None else {"at_ms": at_ms})
+    return (yield from steps.fetch_as(city, Page, steps.path("simulate"), msgspec.json.encode(body)))
+
+
+def may(city: City, account: str, record: str | None = None) -> Op[Page]:
+    """Return what an account may do, or what it may do with one record (`app/table/key`)."""
+    return (yield from steps.fetch_as(city, Page, steps.path("may", account, record=record)))
+
+
+def params(city: City) -> Op[Page]:
+    """Return all parameters in force, with their limits and why they exist."""
+    return (yield from steps.fetch_as(city, Page, steps.path("params")))
+
+
+def query(city: City, app: str, name: str, asked: Mapping[str, object] | None = None) -> Op[Page]:
+    """Ask one of an app's queries, with its parameters by name."""
+    return (yield from steps.fetch_as(city, Page, steps.path("queries", app, name, **(asked or {}))))
+
+
+def mirror(city: City, *where: str, asked: Mapping[str, object] | None = None) -> Op[Page]:
+    """Return a page of the mirror: `mirror("charity", "gifts", asked={"campaign": ...})`; `next` continues it."""
+    return (yield from steps.fetch_as(city, Page, steps.path("mirror", *where, **(asked or {}))))
+
+
+def search(city: City, text: str, asked: Mapping[str, object] | None = None) -> Op[Page]:
+    """Return records whose public texts hold the words."""
+    return (yield from steps.fetch_as(city, Page, steps.path("search", q=text, **(asked or {}))))
+
+
+def _as_record(table: Table[K, V], value: object) -> V:
+    return msgspec.convert(value, table.record)
