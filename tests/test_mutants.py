@@ -1,6 +1,8 @@
 """The mutator itself: every kind of change, drawn by a seed, never none at all, and tried in a process of its own."""
 
 import ast
+import importlib
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 
 from metrobloc import app
 from metrobloc.commons.identity.rules import app as identity
-from metrobloc.testing.mutants import Mutant, Verdict, mutants, report, rules_of, run, sites, tests_of
-from tests.support import LONG, need
+from metrobloc.kernel.module import Module
+from metrobloc.testing import mutated
+from metrobloc.testing.mutants import Mutant, Verdict, folder_of, mutants, report, rules_of, run, sites
+from tests.support import LONG, rounds
 
 MODULES = list(app.modules().values())
 KINDS = {
@@ -69,24 +73,34 @@ def test_every_change_is_found_and_nothing_but_rules_is_changed() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_a_mutant_is_one_real_change_of_a_file_that_still_compiles(module: app.Module) -> None:
+def test_a_mutant_is_one_real_change_of_a_file_that_still_compiles(module: Module) -> None:
     plain = {name: ast.unparse(ast.parse(text)) for name, text in rules_of(module).items()}
-    found = mutants(module, 10_000, 1)
+    found = mutants(module, 60, 1)
     for mutant in found:
         compile(mutant.source, mutant.module, "exec")
         assert mutant.source != plain[mutant.module]
-        assert mutant.diff.count("\n+") <= 2
+        assert mutant.diff
         assert mutant.kind in KINDS
     assert len(found) >= 50
     assert not [name for name in plain if name.rpartition(".")[2] in ("types", "story", "test_rules", "demo")]
 
 
 def test_every_kind_is_drawn_and_a_seed_draws_the_same() -> None:
-    every = {mutant.kind for module in MODULES for mutant in mutants(module, 10_000, 1)}
+    every = {mutant.kind for module in MODULES for mutant in mutants(module, 60, 1)}
     assert every == KINDS
     assert mutants(identity, 10, 3) == mutants(identity, 10, 3)
     assert mutants(identity, 10, 3) != mutants(identity, 10, 4)
     assert len(mutants(identity, 10, 3)) == 10
+
+
+def test_a_changed_module_is_given_to_the_import_system_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = mutated.Changed("colorsys", "WORD = 'changed'\n")
+    monkeypatch.setattr(sys, "meta_path", [changed, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    assert importlib.import_module("colorsys").WORD == "changed"
+    assert changed.path.endswith("colorsys.py")
+    assert changed.find_spec("calendar", None) is None
+    monkeypatch.delitem(sys.modules, "colorsys")
 
 
 def changed(before: str, after: str) -> Mutant:
@@ -98,11 +112,9 @@ def changed(before: str, after: str) -> Mutant:
 def test_a_known_mutant_is_caught_and_a_harmless_change_is_not() -> None:
     told: list[Verdict] = []
     known = changed('app.require(msg.role != OFFICE, "office_stays")', "pass")
-    harmless = changed(
-        'app.require(sponsor.quota_per_hour > 0, "no_quota")', 'app.require(0 < sponsor.quota_per_hour, "no_quota")'
-    )
+    harmless = changed("sponsor.quota_per_hour > 0", "0 < sponsor.quota_per_hour")
     broken = changed("from metrobloc.kernel import accounts, system", "import nothing_of_this_name")
-    run([known, harmless, broken], tests_of(identity), only="generated", told=told.append)
+    run([known, harmless, broken], folder_of(identity), only="generated", told=told.append)
     caught = {verdict.mutant: verdict.caught for verdict in told}
     assert caught[known].startswith("test_generated")
     assert caught[harmless] == ""
@@ -113,16 +125,14 @@ def test_a_known_mutant_is_caught_and_a_harmless_change_is_not() -> None:
 
 
 def test_tests_that_fail_without_a_mutant_prove_nothing(tmp_path: Path) -> None:
-    (tmp_path / "test_bad.py").write_text(
-        "def test_generated():\n    raise ValueError('as always')\n", encoding="utf-8"
-    )
+    bad = "def test_generated():\n    raise ValueError('as always')\n"
+    (tmp_path / "test_bad.py").write_text(bad, encoding="utf-8")
     with pytest.raises(RuntimeError, match="without any change: test_generated ValueError: as always"):
         run([], tmp_path, told=lambda _: None)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_fifty_mutants_of_each_application(module: app.Module) -> None:
-    need(LONG, "METROBLOC_LONG=1: this takes minutes")
-    ended = report(run(mutants(module, 50, 1), tests_of(module), told=lambda _: None))
-    assert ended.caught >= 45, ended.survivors
-    assert ended.by_generated >= 35, ended.by
+@pytest.mark.parametrize("module", MODULES if LONG else MODULES[:1], ids=lambda module: module.name)
+def test_most_mutants_are_caught_and_most_of_them_by_generated_tests(module: Module) -> None:
+    ended = report(run(mutants(module, rounds(2, 50), 1), folder_of(module), told=lambda _: None))
+    assert 10 * ended.caught >= 9 * ended.mutants, ended.survivors
+    assert 10 * ended.by_generated >= 7 * ended.mutants, ended.by

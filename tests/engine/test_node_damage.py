@@ -151,7 +151,7 @@ def test_without_its_own_key_a_node_does_not_start(
     assert digest(home) == digest(copy(city.home, tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\x0b", b"\ntorn"])
+@pytest.mark.parametrize("end", [b"\n", b"\x0b", b"\ntorn", b"\ntorn\0\0\n"])
 def test_a_journal_is_mended_before_it_is_written_to(tmp_path: Path, end: bytes) -> None:
     for raw in (b"one", b"two"):
         journal = Journal(tmp_path / "journal")
@@ -159,6 +159,16 @@ def test_a_journal_is_mended_before_it_is_written_to(tmp_path: Path, end: bytes)
         journal.close()
         (tmp_path / "journal").write_bytes((tmp_path / "journal").read_bytes()[:-1] + end)
     assert read(tmp_path / "journal") == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"!"])
+def test_a_flipped_bit_in_a_journal_is_not_taken_for_a_torn_line(tmp_path: Path, damage: bytes) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.append(b"one")
+    journal.close()
+    (tmp_path / "journal").write_bytes((tmp_path / "journal").read_bytes().replace(b" ", damage))
+    with pytest.raises(MachineFault, match="is damaged"):
+        read(tmp_path / "journal")
 
 
 @pytest.mark.timeout(7200)

@@ -77,6 +77,7 @@ def test_every_order_and_filter_finds_what_a_list_would(mirror: Mirror, writer: 
     draw = random.Random(3)
     kept = {name(number): drawn(draw) for number in range(40)}
     fold(writer, schema, [news(0, {f"things/{key}": one for key, one in kept.items()})])
+    assert {one.taker for one in kept.values()} == {None, name(1), name(2)}
     for order in orders(THINGS):
         wanted = sorted(kept.items(), key=lambda pair: place(order, *pair))
         for limit in (1, 7, 40, 500):
@@ -103,6 +104,7 @@ def test_keys_of_two_parts_are_found_by_each(mirror: Mirror, writer: sa.Engine) 
 def test_a_record_comes_back_in_the_ledgers_own_bytes(mirror: Mirror, writer: sa.Engine) -> None:
     whole = thing(lent=True, taker=name(3), due_ms=1, paper="0" * 64, tags=("ä", "李"), last=NOTES[0], notes=NOTES)
     block = news(0, {"things/a": whole, "things/b": thing()})
+    assert whole.paper
     fold(writer, schema, [block])
     assert {f"toy/things/{item.key}": item.value for item in mirror.page(THINGS, Ask()).items} == block.writes
 

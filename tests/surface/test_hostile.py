@@ -11,9 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-
-import pytest
 
 from metrobloc.surface.connections import CONNECTIONS_MAX, HEADERS_MAX, PER_ADDRESS_MAX, Connection, Crowd
 from metrobloc.surface.http.streams import STREAMS_MAX
@@ -38,10 +37,11 @@ def opened(port: int, number: int) -> Iterator[Open]:
 
 def rest(client: socket.socket) -> bytes:
     """Read until the door closes; what a reset destroys is lost."""
-    read = bytearray()
+    read, end = bytearray(), time.monotonic() + PATIENCE_S
     with contextlib.suppress(ConnectionError):
         while part := client.recv(1 << 16):
             read += part
+            assert time.monotonic() < end, f"the door does not close: {bytes(read[:200])!r}"
     return bytes(read)
 
 
@@ -136,8 +136,11 @@ def answers_never_fetched(connect: Open) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 15)
     for client in clients:
-        while client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) in (b"\x01", b"\x08"):  # open, or half closed
-            time.sleep(0.2)
+        until(partial(is_cut, client))
+
+
+def is_cut(client: socket.socket) -> bool:
+    return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != b"\x01"  # established
 
 
 def too_many_from_one_address(connect: Open) -> None:
@@ -150,12 +153,13 @@ def too_many_from_one_address(connect: Open) -> None:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so; fail when it does not become so."""
-    for _ in range(200):
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
         with contextlib.suppress(ConnectionError):
             if condition():
                 return
         time.sleep(0.1)
-    pytest.fail("it did not become so")
+    raise AssertionError("it did not become so")
 
 
 def streams_that_vanish(connect: Open) -> None:

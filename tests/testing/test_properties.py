@@ -10,8 +10,8 @@ from msgspec import Meta
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.money.types import Move
-from metrobloc.kernel import block
-from metrobloc.kernel.context import Ctx, View
+from metrobloc.kernel import block, codec
+from metrobloc.kernel.context import Ctx, Run, View
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.types import INT_MAX, Message
@@ -39,8 +39,7 @@ def test_a_bug_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(ctx: Ctx, msg: Message) -> None:
         raise ZeroDivisionError(msg)
 
-    for name in money.app.actions:
-        replaced(monkeypatch, name, fails)
+    replaced(monkeypatch, "redeem", fails)
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         check()
 
@@ -60,7 +59,6 @@ def test_a_permission_that_is_not_asked_for_is_found(monkeypatch: pytest.MonkeyP
         return True
 
     plain = Permission.holds
-    monkeypatch.setattr(block.Refused, "__init__", block.Refused.__init__)
 
     def execute(self: block.BlockRun, run: object, calls: object) -> None:
         monkeypatch.setattr(Permission, "holds", every)
@@ -76,7 +74,7 @@ def test_a_permission_that_is_not_asked_for_is_found(monkeypatch: pytest.MonkeyP
 
 
 def test_a_refusal_that_leaves_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def attempt(self: block.BlockRun, run: block.Run, body: Callable[[], None], tx: str = "", due: str = "") -> object:
+    def attempt(self: block.BlockRun, run: Run, body: Callable[[], None], tx: str = "", due: str = "") -> object:
         ended: tuple[str, bytes] = sound(self, run, body, tx=tx, due=due)
         run.state.fold()
         return ended
@@ -98,7 +96,7 @@ def test_chance_in_a_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         sound(ctx, msg)
 
     replaced(monkeypatch, "move", moody)
-    with pytest.raises(AssertionError, match="simulated as one thing|simulated with one receipt|another root"):
+    with pytest.raises(AssertionError, match=r"simulated as one thing|simulated with one receipt|another root"):
         check()
 
 
@@ -132,13 +130,13 @@ def test_limits_that_hold_pass_and_a_type_that_reads_more_is_found(monkeypatch: 
     with_nouns(monkeypatch, Sized)
     properties.limits_are_kept(Module("any", {}))
     with_nouns(monkeypatch, Loose)
-    with pytest.raises(AssertionError, match="unknown_field"):
+    with pytest.raises(AssertionError, match=r"message Sized: .* canonical form"):
         properties.limits_are_kept(Module("any", {}))
 
 
 def test_a_codec_that_loses_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with_nouns(monkeypatch, Sized)
     properties.nouns_keep_their_bytes(Module("any", {}))
-    monkeypatch.setattr(properties.codec, "decode", lambda *_: Sized(1))
+    monkeypatch.setattr(codec, "decode", lambda *_: Sized(1))
     with pytest.raises(AssertionError):
         properties.nouns_keep_their_bytes(Module("any", {}))

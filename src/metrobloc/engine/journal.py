@@ -1,8 +1,9 @@
 """Promised transactions, on disk before the promise is given, so that a crash in between does not break one.
 
 A line holds the SHA-256 (hex) of an envelope, a blank, and the envelope; it is appended and synced. At a start the node
-takes up what is not in the store; the file is emptied when all it holds is in. A torn last line was never promised and
-is dropped; any other line that does not match its hash is damage, and is refused.
+takes up what is not in the store; the file is emptied when all it holds is in. A last line that is torn, at its end or
+with zeros where a sector never arrived, was never promised and is dropped; any other line that does not match its hash
+is damage, and is refused.
 """
 
 import os
@@ -71,6 +72,8 @@ def read(path: Path) -> list[bytes]:
         raise MachineFault(message) from error
     if end and _whole(end[:-1]):
         lines.append(end[:-1])  # only its line feed is damaged
+    elif lines and not end and _lacks_sectors(lines[-1]):
+        lines.pop()
     if not all(map(_whole, lines)):
         raise MachineFault(
             f"The journal of promises, {path}, is damaged: a promised transaction may be lost. Keep a copy of it for "
@@ -85,3 +88,8 @@ def _line(raw: bytes) -> bytes:
 
 def _whole(line: bytes) -> bool:
     return line[:65] == sha256(line[65:]).hexdigest().encode() + b" "
+
+
+def _lacks_sectors(line: bytes) -> bool:
+    """Tell whether a line has zeros, which nothing that is written has, other than a flipped bit in its blank."""
+    return b"\0" in line and not _whole(line.replace(b"\0", b" "))

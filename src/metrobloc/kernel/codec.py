@@ -174,7 +174,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     for key in value:
         if not key.isascii():
-            raise Malformed("key_not_ascii", key[:20])
+            raise Malformed("key_not_ascii", ascii(key[:20]))
     if len(value) < len(pairs):
         raise Malformed("duplicate_key")
     return value

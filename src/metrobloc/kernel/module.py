@@ -69,7 +69,7 @@ class Module:
         `refuses` says which refusals can happen: `unknown` where a row that must be there is read or removed, `taken`
         where one is added.
         """
-        made: Table[K, V] = Table(self.name, self._fresh(name), record, len(get_args(key)) or 1)
+        made: Table[K, V] = Table(self.name, self._fresh(name), record, key)
         _check_fields(record)
         self.tables[name] = made
         for code in refuses:

@@ -72,8 +72,8 @@ class ChainInfo(Record):
 
 accounts: Table[str, Account] = Table(NAME, "accounts", Account)
 keys: Table[str, KeyOwner] = Table(NAME, "keys", KeyOwner)
-roles: Table[tuple[str, str], Grant] = Table(NAME, "roles", Grant, 2)
-params: Table[tuple[str, str], Param] = Table(NAME, "params", Param, 2)
+roles: Table[tuple[str, str], Grant] = Table(NAME, "roles", Grant, tuple[str, str])
+params: Table[tuple[str, str], Param] = Table(NAME, "params", Param, tuple[str, str])
 usage: Table[str, Usage] = Table(NAME, "usage", Usage)
 replay: Table[str, ReplayMinute] = Table(NAME, "replay", ReplayMinute)
 deadlines: Table[str, Deadline] = Table(NAME, "deadlines", Deadline)

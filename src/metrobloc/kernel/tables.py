@@ -5,7 +5,7 @@ writing are different types: a query or an invariant that writes does not type-c
 """
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -21,12 +21,12 @@ V = TypeVar("V", bound=Record)
 class Table(Generic[K, V]):
     """Records of one type under keys of one type."""
 
-    def __init__(self, module: str, name: str, record: type[V], parts: int = 1) -> None:
-        """Bind names and record type, and of how many texts a key is made; made by `Module.table`."""
+    def __init__(self, module: str, name: str, record: type[V], key: object = str) -> None:
+        """Bind names and the types of record and key; made by `Module.table`."""
         self.module = module
         self.name = name
         self.record = record
-        self.parts = parts
+        self.parts = len(get_args(key)) if get_origin(key) is tuple else 1
         self.prefix = f"{module}/{name}/"
         self.decoder = cast("msgspec.json.Decoder[Record]", msgspec.json.Decoder(record))
         self.indexes: list[Index[V]] = []
@@ -66,7 +66,7 @@ class Ledger:
         """Bind names; made by `Module.ledger`."""
         self.module = module
         self.name = name
-        self.rows: Table[tuple[str, str], Balance] = Table(module, name, Balance, 2)
+        self.rows: Table[tuple[str, str], Balance] = Table(module, name, Balance, tuple[str, str])
         self.below = f"{module}.{name}_too_low"
 
 

@@ -225,6 +225,7 @@ class Connection(HttpToolsProtocol):
             return
         elif self._awaits == "idle":
             self.transport.close()
+            self._await("goodbye", GOODBYE_S)  # something may not have been fetched yet
         else:
             self._refuse(TOO_SLOW)
 

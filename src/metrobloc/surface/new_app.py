@@ -122,7 +122,8 @@ def _files(name: str) -> list[tuple[str, str]]:
 
 def _run(program: list[str]) -> None:
     """Run a program of the checkout; end with what to do when it fails."""
-    done = subprocess.run([sys.executable, *program], cwd=CHECKOUT, check=False, capture_output=True, text=True)  # noqa: S603  # the checkout's own
+    run = [sys.executable, *program]
+    done = subprocess.run(run, cwd=CHECKOUT, check=False, capture_output=True, text=True)  # noqa: S603  # our own
     if done.returncode:
         fail(f"The application is there, but `python {' '.join(program)}` failed; run it again.\n{done.stderr}", 1)
 

@@ -117,11 +117,6 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
                 click.echo(f"{node.chain}, height {node.machine.height}, serves at {url}/v1/status")
                 click.echo("Stop it with Ctrl-C.")
 
-        def beside(open_port: int) -> list[list[str]]:
-            node = ["--node", _url(host, open_port), "--data", str(folder)]
-            commands = [["mirror", "follow", *node]] if mirror else []
-            return [*commands, *([["webhook", "run", *node]] if (folder / BOOK_FILE).exists() else [])]
-
         serve(
             folder,
             setting.load_modules,
@@ -131,10 +126,17 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
             trust_clock=trust_clock,
             per_address=per_address,
             mirrored=mirror,
-            commands=beside,
+            commands=lambda open_port: _beside(folder, _url(host, open_port), mirror=mirror),
         )
 
     return up
+
+
+def _beside(folder: Path, url: str, *, mirror: bool) -> list[list[str]]:
+    """Return the commands that run beside a node: its mirror, and its webhooks where some have been registered."""
+    node = ["--node", url, "--data", str(folder)]
+    commands = [["mirror", "follow", *node]] if mirror else []
+    return [*commands, *([["webhook", "run", *node]] if (folder / BOOK_FILE).exists() else [])]
 
 
 def _url(host: str, port: int) -> str:

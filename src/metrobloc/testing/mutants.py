@@ -1,8 +1,8 @@
 """Seeded mutants of an application's rules: one small change each, to see whether its tests notice.
 
 A mutant drops or turns a require, flips a comparison, swaps actors or arguments, skips a statement that moves or
-writes, shifts a number by one, or takes `and` for `or`. Invariants are not mutated: they are the tests' own eyes. Docstrings,
-sentences and the charging of work are left alone too, because changing them is no change of what is decided.
+writes, shifts a number by one, or takes `and` for `or`. Invariants are not mutated: they are the tests' own eyes.
+Docstrings, sentences and the charging of work are left alone too: changing them changes nothing that is decided.
 """
 
 import ast
@@ -111,13 +111,21 @@ def sites(tree: ast.Module, accounts: set[str], used: set[str]) -> list[Site]:
             found += _permissions(part)
             here = [node for node in ast.walk(part) if isinstance(node, ast.Attribute) and node.attr in accounts]
             found += _statements(part)
-            for node in (node for statement in part.body for node in ast.walk(statement)):
+            for node in (node for statement in part.body for node in _decides(statement)):
                 found += _expressions(node)
                 found += _actors(node, here)
         elif isinstance(part, ast.Assign):
             for node in ast.walk(part):
                 found += _numbers(node)
     return sorted(found, key=lambda site: site[1])
+
+
+def _decides(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all within it, but for the charging of work."""
+    if not (isinstance(node, ast.Call) and _name(node) == "work"):
+        yield node
+        for part in ast.iter_child_nodes(node):
+            yield from _decides(part)
 
 
 def _used(trees: Sequence[ast.Module]) -> set[str]:

@@ -133,7 +133,9 @@ def _step(run: Simulation, calls: Calls, named: list[SigningKey]) -> None:
     before = _rows(box)
     if len(calls) == 1:
         action, actor, message = calls[0]
-        assert action.allow.holds(partial(_holds, box, actor)) == (code != "not_allowed"), "a permission disagrees"
+        for who in (actor, run.random.choice(run.drawing.accounts)):
+            ended, _ = box.machine.open_block(now).execute(salt, [(action, who, message)])
+            assert action.allow.holds(partial(_holds, box, who)) == (ended != "not_allowed"), "a permission disagrees"
         for wrong in _unknown(run, action, message):
             refused, _ = box.machine.open_block(now).execute(salt, [(action, actor, wrong)])
             assert refused != "ok", f"{action.do} accepts an identifier that stands for nothing"

@@ -20,7 +20,7 @@ from metrobloc.kernel.types import INT_MAX
 from metrobloc.mirror.asking import KEY, BadQuestion, filters, orders, read_ask, read_key, shown
 from metrobloc.mirror.database import MirrorProblem
 from metrobloc.mirror.read import EventAsk, Happened, Hit, Kept, Mirror, Page, Past
-from metrobloc.mirror.schema import Mirrored
+from metrobloc.mirror.schema import CONTROLS, Mirrored
 from metrobloc.surface.http.answers import Plain, TurnedAway, as_json, failure, node_of, told
 from metrobloc.surface.http.reading import PAGE_MAX
 
@@ -28,8 +28,6 @@ T = TypeVar("T")
 
 WAIT_S = 10.0
 PAUSE_S, PAUSE_S_MAX = 0.02, 0.4
-CONTROLS = ("after", "limit", "min_height", "order", "reverse")
-"""What a question to a table says beside its filters."""
 
 App = Annotated[str, PathParameter(max_length=31)]
 Table = Annotated[str, PathParameter(max_length=31)]

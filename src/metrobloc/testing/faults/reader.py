@@ -41,7 +41,7 @@ def digest(store: Store) -> str:
 @contextmanager
 def asking(command: Sequence[str], cwd: Path | None = None) -> Iterator[Callable[[Path], str]]:
     """Run a reader, and yield what asks it about a path; the answer is empty when it crashed or did not end."""
-    with subprocess.Popen(command, cwd=cwd, text=True, stdin=-1, stdout=-1) as reader:  # noqa: S603  # the caller's command
+    with subprocess.Popen(command, cwd=cwd, text=True, stdin=-1, stdout=-1) as reader:  # noqa: S603  # the caller's
 
         def ask(path: Path) -> str:
             assert reader.stdin is not None

@@ -94,7 +94,7 @@ def record(command: Sequence[str], folder: Path, said: str = "", cwd: Path | Non
     trace = _Trace(folder.resolve(), (cwd or Path.cwd()).resolve())
     with tempfile.NamedTemporaryFile("r", encoding="ascii") as file:
         run = [*_STRACE, "-o", file.name, "--", *command]
-        subprocess.run(run, check=True, cwd=cwd, input=said.encode(), stdout=subprocess.PIPE)  # noqa: S603  # the caller's
+        subprocess.run(run, check=True, cwd=cwd, input=said.encode(), stdout=subprocess.PIPE)  # noqa: S603
         for number, line in enumerate(file):
             trace.line(number, line)
     return trace.record
