@@ -24,6 +24,23 @@ DOOR = DOCS / "api.md"
 MARK = "<!-- From here on made by scripts/make_reference.py; do not edit. -->\n"
 MADE = "<!-- Made by scripts/make_reference.py; do not edit. -->\n\n"
 
+FURTHER = (
+    (409, "clock", "The time lies before the last block, or ahead of what may be simulated."),
+    (409, "expires_too_late", "A draft may not stay valid for so long."),
+    (409, "not_reached", "The place lies beyond the newest block; come back when it is there."),
+    (413, "too_much_work", "The question would read more than one may; ask for less."),
+    (503, "mirror_behind", "The mirror has not come to `min_height` yet; ask again."),
+    (503, "mirror_gap", "The mirror lacks a block; make it anew."),
+    (503, "mirror_schema", "The mirror was made from other declarations; make it anew."),
+    (503, "mirror_unreadable", "A record that the mirror was to take over cannot be read; see the node's audit."),
+    (503, "no_mirror", "There is no mirror here; the sentence says how to make one."),
+    (503, "other_chain", "The mirror is of another chain; choose another file for it."),
+    (503, "other_history", "The mirror holds another history than the ledger; make it anew."),
+    (503, "too_many_streams", "Too many clients follow already; come back in a minute."),
+    (503, "too_much_work", "The question to the mirror would read too much; ask with a filter."),
+)
+"""Status, code and what it means, where a route's own answer is more exact than this."""
+
 
 def pages() -> dict[Path, str]:
     """Return every page of the reference with its text."""
@@ -38,7 +55,8 @@ def door_tables(apps: Iterable[AppDoc]) -> str:
     links = "".join(f"- [{one.title}](reference/{one.name}.md)\n" for one in apps)
     of_routes = ((status, code, sentence) for status, (code, sentence) in FAILURES.items())
     of_connections = ((one.status, one.code, one.sentence) for one in REFUSALS)
-    failures = ((str(status), f"`{code}`", text) for status, code, text in sorted([*of_routes, *of_connections]))
+    every = sorted([*of_routes, *of_connections, *FURTHER])
+    failures = ((str(status), f"`{code}`", text) for status, code, text in every)
     return (
         "\n## Routes\n\n"
         + table(("Method", "Path", "Query", "What it does"), routes())

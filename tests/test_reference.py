@@ -1,5 +1,6 @@
 """The reference is what the declarations say, and misses nothing of them."""
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -7,6 +8,7 @@ import click
 from metrobloc import app
 from metrobloc.surface.http import ROUTES
 from scripts import make_reference
+from tests.support import ROOT
 
 STALE = "run python scripts/make_reference.py"
 
@@ -40,6 +42,15 @@ def test_nothing_that_is_declared_is_missing() -> None:
         wanted |= {f"/v1/queries/{module.name}/{name}`" for name in module.queries}
         wanted |= {name.replace("_", " ") for name in module.invariants}
     assert {one for one in wanted if one not in everything} == set()
+
+
+def test_no_answer_of_a_route_has_a_code_that_is_not_told() -> None:
+    sources = [*(ROOT / "src/metrobloc/surface/http").glob("*.py"), *(ROOT / "src/metrobloc/mirror").glob("*.py")]
+    code = re.compile(r'(?:TurnedAway\(\s*\d+,|MirrorProblem\()\s*"([a-z_]+)"')
+    given = {found for path in sources for found in code.findall(path.read_text(encoding="utf-8"))}
+    assert {"bad_request", "mirror_behind", "too_many_streams"} <= given
+    told = make_reference.pages()[make_reference.DOOR]
+    assert {one for one in given if f"`{one}`" not in told} == set()
 
 
 def test_an_event_that_is_emitted_is_on_its_page() -> None:

@@ -17,6 +17,7 @@ from metrobloc.client import (
     ProofInvalid,
     Unknown,
     steps,
+    streaming,
     waiting,
 )
 from metrobloc.client.steps import Answer, City, Done, More, Request, Stream
@@ -166,7 +167,7 @@ class Operator:
         return step.value
 
 
-def test_a_broken_promise_is_shown_by_the_log_itself(tmp_path: Path) -> None:
+def test_a_broken_promise_is_shown_by_the_log_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Operator(tmp_path / "town")
     try:
         node, now_ms = desk.node, desk.node.machine.time_ms
@@ -189,5 +190,14 @@ def test_a_broken_promise_is_shown_by_the_log_itself(tmp_path: Path) -> None:
                 desk.judge(promise, forge)
         with pytest.raises(NoNode):
             desk.judge(promise, lambda feed: feed[: len(feed) // 2])
+        with pytest.raises(NoNode):
+            desk.judge(promise, lambda feed: feed.replace(b'"height":2', b'"height":9007199254740993', 1))
+        monkeypatch.setattr(waiting, "STALL_MS", -1)
+        with pytest.raises(NoNode, match="does not tell the blocks"):
+            desk.judge(promise, lambda _: b"\n" * 2_000)
+        monkeypatch.undo()
+        monkeypatch.setattr(streaming, "LINE_BYTES_MAX", 1_000)
+        with pytest.raises(NoNode, match="does not tell the blocks"):
+            desk.judge(promise, lambda _: b"x" * 2_000)
     finally:
         desk.node.close()

@@ -17,11 +17,14 @@ from metrobloc import app
 from metrobloc.city.charity.rules import campaigns, gifts
 from metrobloc.city.charity.types import Give
 from metrobloc.client import AsyncClient, Client, Happened, NoNode, NotFound, drivers, reading, streaming
-from metrobloc.client.steps import City, Request
+from metrobloc.client.steps import Answer, City, Done, Given, Op, Request, advance
+from metrobloc.commons.money.rules import assets
+from metrobloc.commons.money.types import Asset
 from metrobloc.kernel import system
 from tests.client.unreliable import Member
 from tests.surface.city import Node
 
+CITY = City("http://node", app.modules())
 ASKED: list[tuple[str, tuple[Any, ...]]] = [
     ("genesis", ()),
     ("checkpoint", ()),
@@ -196,6 +199,44 @@ def test_an_answer_without_end_is_given_up(say: Say, monkeypatch: pytest.MonkeyP
             client.status()
         with pytest.raises(NoNode):
             asyncio.run(soon(url))
+
+
+def lied(operation: Op[object], answer: bytes) -> object:
+    """Run an operation with a node that always answers the same."""
+    step = advance(operation, None)
+    for _ in range(20):
+        if isinstance(step, Done):
+            return step.value
+        step = advance(operation, None if isinstance(step, Given) else Answer(200, answer))
+    return "it never ends"
+
+
+def test_a_node_that_tells_rows_in_another_form_or_for_ever_is_no_node() -> None:
+    row = b'{"key":"a","value":{"state":5}}'
+    for answer in (
+        b"{}",
+        b'{"items":5,"next":null}',
+        b'{"items":[{"key":"a"}],"next":null}',
+        b'{"items":[%b],"next":null}' % row,
+    ):
+        for operation in (reading.rows(CITY, campaigns), reading.get(CITY, campaigns, "a")):
+            with pytest.raises(NoNode):
+                lied(operation, answer)
+    sound = msgspec.json.encode(Asset("a" * 26, "Coins", 2))
+    whole = b'{"items":[{"key":"coin","value":%b}],"next":%b}'
+    assert lied(reading.rows(CITY, assets), whole % (sound, b"null")) is None
+    for stuck in (whole % (sound, b'"coin"'), whole % (sound, b'"b"'), b'{"items":[],"next":"coin"}'):
+        with pytest.raises(NoNode, match=r"out of order|without an end"):
+            lied(reading.rows(CITY, assets), stuck)
+
+
+def test_a_node_that_tells_what_is_no_event_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told in ("id: \u6f22\n", "id: 1.2\n", "id: 1.2.3 \n", "id: \n"):
+        with pytest.raises(NoNode, match="no place in a chain"):
+            list(streaming._Reader().take(told.encode()))
+    monkeypatch.setattr(streaming, "LINE_BYTES_MAX", 100)
+    with pytest.raises(NoNode, match="does not end"):
+        list(streaming._Reader().take(b"data: x\n" * 20))
 
 
 def test_who_is_no_node_is_said_plainly() -> None:

@@ -36,6 +36,16 @@ def test_every_command_and_option_explains_itself(home: Path) -> None:
         assert done(home, " ".join(path), "--help").out
 
 
+def test_a_list_of_commands_is_read_aloud_in_whole_sentences(home: Path) -> None:
+    for path, command in [((), app.commands()), *every_command(app.commands())]:
+        if isinstance(command, click.Group):
+            said = done(home, *path, "--help").out
+            listed = " ".join(said.partition("\nCommands:\n")[2].split())
+            assert all(f"{name} " in listed and one.short_help in listed for name, one in command.commands.items())
+            assert listed.endswith(".")
+            assert "..." not in listed
+
+
 def test_every_command_has_an_answer_for_scripts() -> None:
     for path, command in every_command(app.commands()):
         if not isinstance(command, click.Group) and path not in IN_JSON_ANYWAY:

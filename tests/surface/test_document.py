@@ -118,6 +118,9 @@ def test_a_page_can_be_read_by_everybody(node: Node, path: str) -> None:
     assert page.tags[names.index("a")][1]["href"] == "#main"
     assert all(given.get("scope") in {"row", "col"} for tag, given in page.tags if tag == "th")
     assert names.count("caption") == names.count("table") > 0
+    parts = [(tag, given) for tag, given in page.tags if tag in {"table", "thead", "tbody", "tr", "th", "td"}]
+    assert all(given["role"] for _, given in parts), "on a narrow screen a table is laid out as blocks"
+    assert all(given["data-head"] for tag, given in parts if tag == "td")
     assert not {"script", "img", "link", "iframe"} & set(names)
     levels = [int(name[1]) for name in names if re.fullmatch("h[1-6]", name)]
     assert all(after <= before + 1 for before, after in pairwise(levels))

@@ -1,7 +1,9 @@
 """Signed promises: given only for what can be kept, kept across a kill, and judged from an export alone."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from metrobloc.engine import sealer as sealing
 from metrobloc.engine.memory import Memory
 from metrobloc.engine.sealer import Answer, Sealer, clock_ms
 from metrobloc.engine.solo import Solo, genesis_of
+from metrobloc.engine.verifier import Verdict
 from metrobloc.kernel import notes
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import Machine, make_rules, read_block
@@ -124,6 +127,42 @@ def test_nobody_talks_the_node_into_a_promise_that_the_rules_break(desk: Desk) -
         return [(await sealer.promise(raw)).code for raw in raws]
 
     assert desk.play(ask) == ["not_json", "wrong_chain", "expired", "unknown_account"]
+
+
+class Slow(Inline):
+    """A checker that has finished with nothing until it is told to, and notes how many it was given each time."""
+
+    def __init__(self, genesis: bytes) -> None:
+        super().__init__(genesis, app.modules)
+        self.calls: list[tuple[list[bytes], Future[list[Verdict]]]] = []
+
+    def submit(self, raws: Sequence[bytes]) -> Future[list[Verdict]]:
+        """Keep some bytes."""
+        self.calls.append((list(raws), Future()))
+        return self.calls[-1][1]
+
+
+def test_who_sends_one_does_not_wait_for_all_of_who_sends_thousands(desk: Desk) -> None:
+    slow = Slow(genesis_of(desk.node.store))
+
+    async def crowd() -> None:
+        sealer = Sealer(desk.node, slow)  # type: ignore[arg-type]
+        sent = [[b"%d of %d" % (number, of) for number in range(of)] for of in (1200, 700, 1, 3, 0)]
+        asked = [asyncio.create_task(sealer.submit(raws)) for raws in sent]
+        for answered in itertools.count():
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if answered == len(slow.calls):
+                break
+            raws, future = slow.calls[answered]
+            future.set_result([("not_json", raw.decode()) for raw in raws])
+        answers = await asyncio.gather(*asked)
+        assert [[answer.sentence.encode() for answer in batch] for batch in answers] == sent
+
+    asyncio.run(crowd())
+    sizes = [len(raws) for raws, _ in slow.calls]
+    assert (sum(sizes), max(sizes) < 2 * sealing.CHECKED_AT_ONCE) == (1904, True)
+    assert slow.calls[2][0][0] == b"0 of 1"  # two calls were under way when it came
 
 
 def test_promises_together_never_exceed_the_quota(desk: Desk) -> None:

@@ -122,6 +122,8 @@ def test_a_field_becomes_an_option_with_its_limits() -> None:
     for wrong in (("--days", "31"), ("--days", "x"), ("--state", "old"), ("--fee", "-1")):
         with pytest.raises(click.UsageError):
             parsed(params, *WHOLE, *wrong)
+    with pytest.raises(click.BadParameter, match=r"^'31' is no whole number from 1 to 30\.$"):
+        parsed(params, *WHOLE, "--days", "31")
     told = {param.name: param.help for param in params if isinstance(param, click.Option)}
     assert told["days"] == "A whole number of days (1 to 30)."
     assert told["notes"] == "Public text (at most 200 characters; repeat it for several, at most 3)."

@@ -1,5 +1,6 @@
 """Trying out: drafts that are signed as they are shown, and simulations that change nothing."""
 
+import asyncio
 import base64
 import random
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.datastructures import State
 
 from metrobloc import app
 from metrobloc.city.charity.types import Give
@@ -18,6 +20,7 @@ from metrobloc.kernel.block import Calls
 from metrobloc.kernel.errors import Void
 from metrobloc.kernel.module import Action
 from metrobloc.surface.describe import FieldDoc, fields_of
+from metrobloc.surface.http.answers import turn
 from metrobloc.surface.http.transactions import read_message
 from tests.support import rounds
 from tests.surface.city import Node, fresh_stage
@@ -270,3 +273,19 @@ def test_a_draft_names_the_keys_that_sign_too_and_the_ids_that_will_be(node: Nod
 def test_a_draft_that_cannot_be_written_is_told_why(node: Node, path: str, status: int, code: str) -> None:
     answer = node.http.post("/v1/drafts/" + path.replace("BANK", node.stage().account("bank")), json={})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_who_computes_beside_blocks_takes_turns_and_a_waiting_block_goes_first() -> None:
+    order: list[str] = []
+
+    async def compute(state: State) -> None:
+        async with turn(state):
+            order.append("answer")
+            asyncio.get_running_loop().call_soon(order.append, "block")
+
+    async def crowd() -> None:
+        state = State({"turn": asyncio.Lock()})
+        await asyncio.gather(*(compute(state) for _ in range(4)))
+
+    asyncio.run(crowd())
+    assert order[:7] == ["answer", "block"] * 3 + ["answer"]

@@ -4,14 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
 from metrobloc.client import steps
 from metrobloc.client.draft import Call, write_call
+from metrobloc.client.errors import NoNode
 from metrobloc.client.steps import City, Given, Op
 from metrobloc.kernel.tables import K, Table, V
 
 Page = dict[str, Any]
 PAGE_ROWS = 500
+
+
+class _Item(Struct, frozen=True):
+    key: str
+    value: Raw
+
+
+class _Items(Struct, frozen=True):
+    items: tuple[_Item, ...]
+    next: str | None
 
 
 def genesis(city: City) -> Op[bytes]:
@@ -36,25 +48,35 @@ def record(city: City, key: str) -> Op[Page]:
 
 def table_page(city: City, prefix: str, after: str, limit: int) -> Op[Page]:
     """Return a page of a table (`app/table/`) in key order, beyond the key `after`; `next` continues it."""
-    where = steps.path("tables", prefix.rstrip("/"), after=after, limit=limit)
-    return (yield from steps.fetch_as(city, Page, where))
+    return (yield from steps.fetch_as(city, Page, _page_path(prefix, after, limit)))
 
 
 def get(city: City, table: Table[K, V], key: K) -> Op[V | None]:
     """Return the record under a table's key, of the table's own type, or None."""
-    items = (yield from record(city, table.path(key)))["items"]
-    return _as_record(table, items[0]["value"]) if items else None
+    found = yield from steps.fetch_as(city, _Items, steps.path("records", table.path(key)))
+    if not found.items:
+        return None
+    if found.items[0].key != table.path(key):
+        raise NoNode(f"The node at {city.url} answered with another record than was asked for.")
+    return steps.decode(city, bytes(found.items[0].value), table.record)
 
 
 def rows(city: City, table: Table[K, V], after: str = "") -> Op[None]:
-    """Yield (key, record) of all rows of a table beyond a key, page by page; each page is of one height."""
+    """Yield (key, record) of all rows of a table beyond a key, page by page; each page is of one height.
+
+    NoNode when the pages do not go on: a node cannot keep its reader for ever, nor tell a row twice.
+    """
     while True:
-        page = yield from table_page(city, table.prefix, after, PAGE_ROWS)
-        for item in page["items"]:
-            yield Given((item["key"], _as_record(table, item["value"])))
-        if page["next"] is None:
+        page = yield from steps.fetch_as(city, _Items, _page_path(table.prefix, after, PAGE_ROWS))
+        for item in page.items:
+            if item.key <= after:
+                raise NoNode(f"The node at {city.url} tells the rows of {table.prefix} out of order.")
+            yield Given((item.key, steps.decode(city, bytes(item.value), table.record)))
+            after = item.key
+        if page.next is None:
             return
-        after = page["next"]
+        if not page.items or page.next != after:
+            raise NoNode(f"The node at {city.url} tells the rows of {table.prefix} without an end.")
 
 
 def simulate(city: City, *calls: Call, at_ms: int | None = None) -> Op[Page]:
@@ -89,5 +111,5 @@ def search(city: City, text: str, asked: Mapping[str, object] | None = None) -> 
     return (yield from steps.fetch_as(city, Page, steps.path("search", q=text, **(asked or {}))))
 
 
-def _as_record(table: Table[K, V], value: object) -> V:
-    return msgspec.convert(value, table.record)
+def _page_path(prefix: str, after: str, limit: int) -> str:
+    return steps.path("tables", prefix.rstrip("/"), after=after, limit=limit)

@@ -1,5 +1,6 @@
 """Read what goes on: the chain's export, and events as they happen, taken up again after every interruption."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Raw, Struct
@@ -9,6 +10,8 @@ from metrobloc.client.errors import NoNode
 from metrobloc.client.steps import Answer, City, Given, More, Op, Pause, Stream
 
 LINE_BYTES_MAX = 64 << 20
+PLACE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9}\.[0-9]{1,9})?", re.ASCII)
+"""The id of an event, which is sent back as a header to go on behind it."""
 
 
 class Happened(Struct, frozen=True):
@@ -71,6 +74,7 @@ class _Reader:
         self._id = ""
         self._event = ""
         self._data: list[str] = []
+        self._size = 0
 
     def take(self, part: bytes) -> Iterator[Happened]:
         """Yield the events that are whole; an interruption drops the one that is not, and its id with it."""
@@ -78,6 +82,9 @@ class _Reader:
         if len(self._rest) > LINE_BYTES_MAX:
             raise NoNode("The node sent a line that does not end.")
         for line in whole:
+            self._size += len(line)
+            if self._size > LINE_BYTES_MAX:
+                raise NoNode("The node sent an event that does not end.")
             text = line.removesuffix(b"\r").decode(errors="replace")
             if text:
                 self._field(text)
@@ -85,12 +92,14 @@ class _Reader:
             self.last = self._id or self.last
             if self._data:
                 yield Happened(self.last, self._event, Raw("\n".join(self._data).encode()))
-            self._event, self._data = "", []
+            self._event, self._data, self._size = "", [], 0
 
     def _field(self, text: str) -> None:
         name, _, value = text.partition(":")
         value = value.removeprefix(" ")
         if name == "id":
+            if PLACE.fullmatch(value) is None:
+                raise NoNode("The node sent an event with an id that is no place in a chain.")
             self._id = value
         elif name == "event":
             self._event = value

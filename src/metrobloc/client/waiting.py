@@ -3,26 +3,32 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from metrobloc.client import proving, sending, steps
+from metrobloc.client import proving, sending, steps, streaming
 from metrobloc.client.errors import Judgement, NoNode, NotFound, PromiseBroken, ProofInvalid, Unknown
 from metrobloc.client.steps import Answer, City, More, Op, Pause, Stream
 from metrobloc.kernel import codec, log, notes
 from metrobloc.kernel.notes import Promise
 from metrobloc.kernel.receipts import Header, ReadReceipt
-from metrobloc.kernel.types import Digest
+from metrobloc.kernel.types import Digest, TimeMs, Total
 
 MOST_S = 2.0
+STALL_MS = 120_000
+"""A feed that tells no block for so long, though blocks are signed that it has not told, is given up."""
 
 
 class _Block(Struct, frozen=True):
-    height: int
-    time_ms: int
+    height: Total
+    time_ms: TimeMs
     state_root: Digest
     receipts: tuple[Raw, ...]
 
 
 class _Leaf(Struct, frozen=True):
     tx: str = ""
+
+
+class _End(Struct, frozen=True):
+    time_ms: TimeMs
 
 
 def wait(city: City, awaited: str | Promise, until_ms: int | None = None) -> Op[ReadReceipt]:
@@ -65,16 +71,20 @@ def judge(city: City, promise: Promise) -> Op[Judgement]:
     if not isinstance(answer, Answer) or answer.status != 200:
         steps.fail(city, answer)
     told, kept, rest = log.Log(), [], b""
+    until_ms = city.clock_ms() + STALL_MS
     while told.size < head.size:
         part = yield More()
         if not isinstance(part, Answer) or not part.body:
             raise steps.absent(city, part)
         *whole, rest = (rest + part.body).split(b"\n")
+        if len(rest) > streaming.LINE_BYTES_MAX or city.clock_ms() > until_ms:
+            raise NoNode(f"The node at {city.url} does not tell the blocks that its operator signed; ask another.")
         for line in whole:
             if line and told.size < head.size:
                 leaves = _leaves(steps.decode(city, line, _Block))
                 kept += leaves[max(0, promise.size - told.size) :]
                 told, _ = told.extended([log.leaf_hash(leaf) for leaf in leaves])
+                until_ms = city.clock_ms() + STALL_MS
     if (told.size, told.root()) != (head.size, head.root):
         raise ProofInvalid("The blocks that the node tells are not those of the log that its operator signed.")
     verdict = notes.judge(promise, [_counts(leaf) for leaf in kept])
@@ -88,5 +98,9 @@ def _leaves(block: _Block) -> list[bytes]:
 
 def _counts(leaf: bytes) -> str | int:
     """Return of a receipt its transaction's id and of a header its time: what a promise is judged by."""
-    found = msgspec.json.decode(leaf, type=dict[str, Raw])
-    return int(bytes(found["time_ms"])) if "state_root" in found else msgspec.json.decode(leaf, type=_Leaf).tx
+    try:
+        found = msgspec.json.decode(leaf, type=dict[str, Raw])
+        is_header = "state_root" in found
+        return msgspec.json.decode(leaf, type=_End).time_ms if is_header else msgspec.json.decode(leaf, type=_Leaf).tx
+    except msgspec.MsgspecError as error:
+        raise ProofInvalid("The operator has signed a log with a leaf that is no receipt and no header.") from error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, chain, islice
 from typing import Literal, TypeVar
 
 from msgspec import Struct
@@ -36,6 +36,8 @@ PLAYING_MS = 30_000
 PROMISE_MS = 30_000
 CHECKS_AT_ONCE = 2
 """Calls to the verifier under way: one that it works on, and one so that it need not wait for the next."""
+CHECKED_AT_ONCE = 500
+"""A call to the verifier has about so many transactions: who sends one does not wait for all of who sends thousands."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
@@ -312,23 +314,27 @@ class Sealer:
         """Check in the verifier's process; what arrives while it is busy goes there together.
 
         A call costs more than a signature: with 50 clients that send one transaction at a time it made 2,000 a second
-        of 1,400.
+        of 1,400. Who sends few goes first, and many are checked part by part: with 16 clients that sent 3,000 at a time
+        another one's transaction waited 8 s.
         """
-        if not raws:
-            return []
-        verdicts: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-        self._unchecked.append((raws, verdicts))
-        if self._checks < CHECKS_AT_ONCE:
+        new_future = asyncio.get_running_loop().create_future
+        parts = [raws[at : at + CHECKED_AT_ONCE] for at in range(0, len(raws), CHECKED_AT_ONCE)]
+        parcels: list[_Parcel] = [(part, new_future()) for part in parts]
+        self._unchecked += parcels
+        while self._unchecked and self._checks < CHECKS_AT_ONCE:
             self._check_waiting()
         try:
-            return await verdicts
+            return list(chain.from_iterable(await asyncio.gather(*(verdicts for _, verdicts in parcels))))
         except BrokenProcessPool as error:
             self.fault = MachineFault("The process that checks signatures has ended; start the node again.")
             self._wake.set()
             raise self.fault from error
 
     def _check_waiting(self) -> None:
-        parcels, self._unchecked = self._unchecked, []
+        waiting = sorted(self._unchecked, key=lambda parcel: len(parcel[0]))
+        weights = accumulate((len(raws) for raws, _ in waiting), initial=0)
+        taken = sum(before < CHECKED_AT_ONCE for before in islice(weights, len(waiting)))
+        parcels, self._unchecked = waiting[:taken], waiting[taken:]
         try:
             call = self._verifier.submit([raw for raws, _ in parcels for raw in raws])
         except BrokenProcessPool as error:

@@ -83,7 +83,7 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
             help="Do not send; write it, signed, to a file for whoever signs next (`metrobloc sign`).",
         ),
         click.Option(["--dry-run"], is_flag=True, help="Do not sign or send; say what would happen now."),
-        click.Option(["--expires"], help="When it runs out: +10m, +20h or a time [default: in five minutes]."),
+        click.Option(["--expires"], help="When it runs out: +10m, +20h or a time; in five minutes if left out."),
     ]
     text = f"{action.handler.__doc__}\n\nAllowed for: {told.allow}."
     return click.Command(told.verb.replace("_", "-"), callback=run, params=params, help=text)
@@ -91,7 +91,9 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
 
 def _common() -> list[click.Option]:
     return [
-        click.Option(["--data"], type=click.Path(path_type=Path), help="Use this data folder."),
+        click.Option(
+            ["--data"], type=click.Path(path_type=Path), help="Use this data folder, with no node running on it."
+        ),
         click.Option(["--node"], default=cli.NODE, show_default=True, help="Use the node at this URL."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for scripts."),
     ]

@@ -5,6 +5,7 @@ trusted, not found); 4 no node, or a machine that cannot go on.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Never, TypeVar
@@ -51,6 +52,11 @@ class Setting:
 class Group(click.Group):
     """The root command: failures end in one sentence and a code, never in a traceback."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, or a group with all its own, and let lists show each with a whole sentence."""
+        super().add_command(cmd, name)
+        _say_whole(cmd)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # as click declares it
         """Run, and turn what went wrong into a sentence on stderr and an exit code."""
         try:
@@ -69,6 +75,14 @@ class Group(click.Group):
             raise
         except OSError as error:
             fail(f"The machine did not let it happen: {error}.", NO_NODE)
+
+
+def _say_whole(command: click.Command) -> None:
+    """Show the first sentence, up to a semicolon, in lists of commands; click would cut it off anywhere."""
+    line = (command.help or "").strip().partition("\n")[0]
+    command.short_help = re.split(r";|\. ", line)[0].removesuffix(".") + "."
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _say_whole(one)
 
 
 def fail(sentence: str, code: int) -> Never:

@@ -127,8 +127,23 @@ def _type(field: FieldDoc) -> click.ParamType[Any]:
     if field.kind == "choice":
         return click.Choice(field.choices)
     if field.kind == "integer" and not _is_time(field):
-        return click.IntRange(field.least, field.most)
+        return click.types.FuncParamType(_whole(field.least, field.most))
     return click.STRING
+
+
+def _whole(least: int | None, most: int | None) -> Callable[[str], int]:
+    """Return what reads a whole number within limits; click's own type says them in signs that are hard to hear."""
+
+    def integer(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or (least is not None and value < least) or (most is not None and value > most):
+            raise click.BadParameter(f"{text!r} is no whole number from {least:,} to {most:,}.")
+        return value
+
+    return integer
 
 
 def _help(field: FieldDoc) -> str:

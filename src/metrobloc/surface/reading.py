@@ -33,9 +33,11 @@ def _show(setting: Setting) -> click.Command:
     @click.argument("table")
     @click.argument("key", required=False)
     @click.option("--proof", type=Proof, help="Write a proof file of the record, or of its absence.")
-    @click.option("--height", type=int, help="Prove the record as it was at this height (the last 128).")
+    @click.option("--height", type=int, help="Prove the record as it was at this height, one of the last 128.")
     @click.option("--after", default="", help="Continue a page behind this key.")
-    @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="Rows a page.")
+    @click.option(
+        "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="How many rows a page has."
+    )
     @with_ledger
     @with_json
     def show(  # noqa: PLR0913
@@ -173,7 +175,7 @@ def _commit() -> click.Command:
     )
     @with_json
     def commit(document: Path, salt: Path, as_json: bool) -> None:  # noqa: FBT001
-        """Commit to a DOCUMENT without showing it: prints SHA-256 of a fresh 32-byte salt and the document."""
+        """Commit to a DOCUMENT without showing it: print the SHA-256 of a fresh 32-byte salt and the document."""
         fresh = secrets.token_bytes(32)
         made = crypto.sha256(fresh + document.read_bytes()).hex()
         write_new(salt, fresh.hex().encode() + b"\n", 0o600)
@@ -251,7 +253,7 @@ def _completion() -> click.Command:
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
     @click.pass_context
     def completion(ctx: click.Context, shell: str) -> None:
-        """Print a script that completes commands, options, choices and names of keys in your SHELL."""
+        """Print a script that completes commands, options, choices and names of keys in bash, zsh or fish."""
         made = get_completion_class(shell)
         assert made is not None, "click has these three"
         click.echo(made(ctx.find_root().command, {}, "metrobloc", "_METROBLOC_COMPLETE").source())

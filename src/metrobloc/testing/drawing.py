@@ -162,7 +162,7 @@ class Drawing:
             return self.chance.choice(self.missing() or self.roles if self.mostly(2) else self.roles)
         if kind == "account" and name in self.houses and self.mostly():
             return self.houses[name]
-        if self.now_and_then() and kind == "id":
+        if self.now_and_then() and kind != "slug":
             return UNKNOWN
         table = self.known.find(module, name)
         if kind == "slug" and table is not None and self.refused == table.taken and self.mostly():

@@ -26,12 +26,13 @@ from metrobloc.kernel import accounts, codec, envelope, system
 from metrobloc.kernel.block import Calls
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.envelope import CALLS_MAX
-from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
+from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, Refused
 from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.types import Message
+from metrobloc.surface.describe import parameters_of
 from metrobloc.testing.drawing import Drawing
 from metrobloc.testing.guidance import Known, fields_of
 from metrobloc.testing.sandbox import Sandbox
@@ -116,6 +117,7 @@ class Simulation:
             stage.act("bank", OpenAsset("sim", "Cents", 2), RecordReserve("sim", 10_000_000, "0" * 64))
             stage.act("bank", *(Issue("sim", account, 100_000) for account in self.drawing.accounts[:CALLS_MAX]))
         self.catch_up()
+        self.ask()
 
     def _play(self, play: Story) -> None:
         """Play a story up to any moment of it: what is half done there can go on in many ways."""
@@ -295,9 +297,23 @@ class Simulation:
         broken = self.sandbox.broken()
         if broken:
             raise Failed(f"no longer true: {', '.join(broken)}")
+        self.ask()
+
+    def ask(self) -> None:
+        """Put every query some questions about what there is, and keep what it says in the digest."""
+        for module in self.modules:
+            for query in module.queries.values():
+                fields = parameters_of(query)
+                for _ in range(4 if fields else 1):
+                    asked = {field.name: self.drawing.value(module.name, field) for field in fields}
+                    try:
+                        answer = msgspec.json.encode(query(self.sandbox.view, **asked), order="sorted")
+                    except Refused as refused:
+                        answer = refused.code.encode()
+                    self._whole.update(answer)
 
     def digest(self) -> str:
-        """Return the SHA-256 of all receipts and state roots: another rule gives another digest."""
+        """Return the SHA-256 of all receipts, state roots and answers: another rule gives another digest."""
         return self._whole.hexdigest()
 
     def catch_up(self) -> None:

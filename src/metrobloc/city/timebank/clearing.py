@@ -23,8 +23,8 @@ def cycles(debts: Mapping[tuple[str, str], int]) -> list[Cycle]:
     """Return circles to strike out one after the other; afterwards no circle is left.
 
     `debts` is (debtor, creditor) -> minutes; debts of nothing are passed over, a negative debt or one to oneself is a
-    ValueError. Each circle ends a debt, so there are at most as many as debts (m); finding one takes a breadth-first
-    search from each bank (n): O(m * n * (n + m)) in all.
+    ValueError. Each circle ends a debt, so there are at most as many as debts (m). Each takes a breadth-first search,
+    and so does each bank (n) for each length of a circle: O((m + n * n) * (n + m)) in all.
     """
     if any(minutes < 0 or debtor == creditor for (debtor, creditor), minutes in debts.items()):
         raise ValueError("a debt is a number of minutes that is not negative, to somebody else")
@@ -33,13 +33,16 @@ def cycles(debts: Mapping[tuple[str, str], int]) -> list[Cycle]:
         if minutes:
             left.setdefault(debtor, {})[creditor] = minutes
     found = []
-    while ring := _shortest(left):
-        minutes = min(left[debtor][creditor] for debtor, creditor in _edges(ring))
-        for debtor, creditor in _edges(ring):
-            left[debtor][creditor] -= minutes
-            if not left[debtor][creditor]:
-                del left[debtor][creditor]
-        found.append(Cycle(ring, minutes))
+    while shortest := _shortest(left):
+        # What is struck out makes no circle shorter: a bank that has none of this length will have none.
+        for start in left:
+            while ring := _shortest_through(left, start, len(shortest) + 1):
+                minutes = min(left[debtor][creditor] for debtor, creditor in _edges(ring))
+                for debtor, creditor in _edges(ring):
+                    left[debtor][creditor] -= minutes
+                    if not left[debtor][creditor]:
+                        del left[debtor][creditor]
+                found.append(Cycle(ring, minutes))
     return found
 
 

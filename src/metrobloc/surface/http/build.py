@@ -50,7 +50,7 @@ def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
                 "sealer": sealer,
                 "mirror": mirror,
                 "described": described,
-                "turn": asyncio.Lock(),  # of simulations
+                "turn": asyncio.Lock(),  # of what is computed where blocks are made
                 "asking": asyncio.Lock(),  # of queries
             }
         ),

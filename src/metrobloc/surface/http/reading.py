@@ -14,7 +14,7 @@ from metrobloc.engine import proofs
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.kernel.genesis import Genesis
 from metrobloc.kernel.receipts import ReadReceipt
-from metrobloc.surface.http.answers import JSON, LINES, Height, as_json, node_of, told
+from metrobloc.surface.http.answers import JSON, LINES, Height, as_json, node_of, told, turn
 from metrobloc.surface.http.shapes import Item, Page, Standing, Trust
 
 PAGE_MAX = 500
@@ -60,13 +60,15 @@ async def receipt(state: State, tx: HexId) -> Response[bytes]:
 @get("/v1/proofs/receipts/{tx:str}", opt=told(dict))
 async def receipt_proof(state: State, tx: HexId) -> Response[bytes]:
     """Return a proof file of a receipt."""
-    return _provable(lambda: proofs.prove_receipt(node_of(state), bytes.fromhex(tx)))
+    async with turn(state):
+        return _provable(lambda: proofs.prove_receipt(node_of(state), bytes.fromhex(tx)))
 
 
 @get("/v1/proofs/records/{key:path}", opt=told(dict))
 async def record_proof(state: State, key: str, height: Height = None) -> Response[bytes]:
     """Return a proof file of a record, or of its absence, at one of the last 128 heights."""
-    return _provable(lambda: proofs.prove_record(node_of(state), key.removeprefix("/"), height))
+    async with turn(state):
+        return _provable(lambda: proofs.prove_record(node_of(state), key.removeprefix("/"), height))
 
 
 @get("/v1/records/{key:path}", opt=told(Page))
@@ -78,7 +80,8 @@ async def record(state: State, key: str) -> Response[bytes]:
 @get("/v1/tables/{module:str}/{table:str}", opt=told(Page))
 async def rows(state: State, module: str, table: str, after: str = "", limit: Limit = 50) -> Response[bytes]:
     """Return a page of a table in key order; `next` continues it."""
-    return as_json(read_table(node_of(state), f"{module}/{table}/", after, limit))
+    async with turn(state):
+        return as_json(read_table(node_of(state), f"{module}/{table}/", after, limit))
 
 
 @get("/v1/blocks", opt=told(dict, LINES))

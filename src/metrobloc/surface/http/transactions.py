@@ -4,7 +4,6 @@ A simulation runs the real handlers where blocks are made, one at a time, and a 
 costs at most what one transaction may cost, and the deadlines that are due.
 """
 
-import asyncio
 import base64
 import secrets
 from typing import Annotated
@@ -35,6 +34,7 @@ from metrobloc.surface.http.answers import (
     read_body,
     sealer_of,
     told,
+    turn,
 )
 from metrobloc.surface.http.shapes import Asked, Draft, Envelope, Signer, Simulation, TxAnswer
 
@@ -152,8 +152,7 @@ ROUTES = (send_one, send_many, simulate, draft)
 async def simulated(state: State, salt: str, calls: Calls, at_ms: int | None = None) -> Simulation:
     """Run calls on a throw-away overlay, by default at this moment; raises TurnedAway."""
     sealer = sealer_of(state)
-    async with state["turn"]:
-        await asyncio.sleep(0)  # a block that is waiting goes before the next simulation
+    async with turn(state):
         if sealer.fault:
             raise sealer.fault
         machine = sealer.node.machine
