@@ -39,7 +39,7 @@ def test_what_is_there_from_the_start() -> None:
     value = box.view[system.params].get(("toy", "size_max"))
     assert value is not None
     assert value.value == 7
-    assert len(list(box.view[system.accounts].items())) == 6
+    assert len(list(box.view[system.accounts].items())) == 7
     office = accounts.account_id(accounts.DEMO_KEYS[0].key_id)
     assert box.view[system.roles].get((office, "office")) is not None
     head = box.view[system.log].get("head")

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from metrobloc import app
+from metrobloc.city.timebank.tools import plan
+from metrobloc.city.timebank.tools.replay import DAY_MS, TownYear
+from metrobloc.commons.replay import run as run_replay
 from metrobloc.kernel import codec
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import read_block
-from metrobloc.testing.sandbox import Sandbox
-from metrobloc.testing.simulate import simulate
+from metrobloc.testing.sandbox import START_MS, Sandbox
 from tests.kernel.replayer import replay
 from tests.support import ROOT, need
 
@@ -28,7 +30,15 @@ def lines_of(box: Sandbox) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def box() -> Sandbox:
-    return simulate(app.modules().values(), 7, 300).sandbox
+    """Let a small town live for a while, and then play every story: hundreds of signed transactions of all kinds."""
+    made = Sandbox(app.modules().values())
+    days = 20
+    size = plan.Size(members=20, banks=2, days=days, tasks_per_member=2)
+    run_replay(TownYear(made.rules, size, 1, START_MS + 1, START_MS + (days + plan.AFTER + 1) * DAY_MS), made.execute)
+    made.stage.time_ms = made.machine.time_ms
+    for story in app.STORIES.values():
+        story(made.stage)
+    return made
 
 
 @pytest.fixture(scope="module")

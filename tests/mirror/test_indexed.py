@@ -1,5 +1,6 @@
 """The mirror's routes: what they answer, what they wait for, what they refuse and how."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def writer(tmp_path: Path) -> Iterator[sa.Engine]:
 def state(writer: sa.Engine, tmp_path: Path) -> Iterator[dict[str, object]]:
     mirror = Mirror(tmp_path / "mirror.sqlite", schema)
     node = SimpleNamespace(machine=SimpleNamespace(height=5))
-    yield {"mirror": mirror, "sealer": SimpleNamespace(node=node)}
+    yield {"mirror": mirror, "mirroring": asyncio.Semaphore(1), "sealer": SimpleNamespace(node=node)}
     mirror.close()
 
 

@@ -110,17 +110,22 @@ def _list(*, data: Path | None, as_json: bool) -> None:
 @click.command("remove")
 @click.argument("hook")
 @with_data
-def _remove(*, hook: str, data: Path | None) -> None:
+@with_json
+def _remove(*, hook: str, data: Path | None, as_json: bool) -> None:
     """Tell an address no more."""
     if not Book(_folder(data)).remove(hook):
         _unknown(hook)
-    click.echo(f"{hook} is told no more.")
+    if as_json:
+        show_json({"hook": hook, "removed": True})
+    else:
+        click.echo(f"{hook} is told no more.")
 
 
 @click.command("test")
 @click.argument("hook")
 @with_data
-def _test(*, hook: str, data: Path | None) -> None:
+@with_json
+def _test(*, hook: str, data: Path | None, as_json: bool) -> None:
     """Send a signed event `metrobloc.test` once and say how it was taken."""
     found = Book(_folder(data)).find(hook)
     if found is None:
@@ -128,7 +133,10 @@ def _test(*, hook: str, data: Path | None) -> None:
     wrong = asyncio.run(send_test(found))
     if wrong:
         fail(f"{found.url} did not take it: {wrong}", cli.NOT_TAKEN)
-    click.echo(f"{found.url} has taken it.")
+    if as_json:
+        show_json({"hook": hook, "taken": True})
+    else:
+        click.echo(f"{found.url} has taken it.")
 
 
 @click.command("run")

@@ -155,7 +155,7 @@ def _relieve(stage: Stage) -> None:
     service = stage.act("li", Claim(task)).ids[0]
     stage.act("li", CheckIn(service))
     stage.wait(70)
-    stage.act("mei", CheckOut(service))
+    stage.act("li", CheckOut(service))
     stage.act("li", Confirm(service, 60))
 
     stage.say("Mei has other worries than confirming. After a week without a word against it, Li has her hour.")

@@ -1,7 +1,6 @@
 """The door as one application over a node's sealer."""
 
 import asyncio
-from importlib.metadata import version
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -9,6 +8,7 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.exceptions import HTTPException
 from litestar.types import Message, Scope
 
+from metrobloc import __version__
 from metrobloc.engine.sealer import Busy, Sealer
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
@@ -35,7 +35,6 @@ ROUTES = (
     *streams.ROUTES,
     *indexed.ROUTES,
 )
-VERSION = version("metrobloc")
 
 
 def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
@@ -52,6 +51,7 @@ def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
                 "described": described,
                 "turn": asyncio.Lock(),  # of what is computed where blocks are made
                 "asking": asyncio.Lock(),  # of queries
+                "mirroring": asyncio.Semaphore(indexed.QUESTIONS_AT_ONCE),
             }
         ),
         exception_handlers={
@@ -74,12 +74,12 @@ def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
-    app.state["pages"] = pages.write(described, sealer.node.chain, VERSION)
-    app.state["document"] = document.write(ROUTES, modules, described, VERSION, sealer.node.chain)
+    app.state["pages"] = pages.write(described, sealer.node.chain, __version__)
+    app.state["document"] = document.write(ROUTES, modules, described, __version__, sealer.node.chain)
     return app
 
 
 async def _name_version(message: Message, _: Scope) -> None:
     """Say in every answer which version of MetroBloc gave it."""
     if message["type"] == "http.response.start":
-        MutableScopeHeaders.from_message(message)["MetroBloc-Version"] = VERSION
+        MutableScopeHeaders.from_message(message)["MetroBloc-Version"] = __version__

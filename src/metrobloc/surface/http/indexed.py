@@ -26,6 +26,7 @@ from metrobloc.surface.http.reading import PAGE_MAX
 
 T = TypeVar("T")
 
+QUESTIONS_AT_ONCE = 4
 WAIT_S = 10.0
 PAUSE_S, PAUSE_S_MAX = 0.02, 0.4
 
@@ -172,8 +173,8 @@ async def _answer(state: State, ask: Callable[[Mirror], object], min_height: int
     try:
         mirror = _mirror(state)
         if min_height is not None:
-            await _reached(mirror, min_height)
-        return as_json(await sync_to_thread(ask, mirror))
+            await _reached(state, mirror, min_height)
+        return as_json(await _in_turn(state, lambda: ask(mirror)))
     except BadQuestion as error:
         raise TurnedAway(400, "bad_request", str(error)) from error
     except MirrorProblem as problem:
@@ -206,9 +207,15 @@ def _mirror(state: State) -> Mirror:
     return mirror
 
 
-async def _reached(mirror: Mirror, height: int) -> None:
+async def _in_turn(state: State, ask: Callable[[], T]) -> T:
+    """Ask in a thread, a few questions at a time: one stranger's many must not take the machine from the ledger."""
+    async with cast("asyncio.Semaphore", state["mirroring"]):
+        return await sync_to_thread(ask)
+
+
+async def _reached(state: State, mirror: Mirror, height: int) -> None:
     end, pause = monotonic() + WAIT_S, PAUSE_S
-    while (reached := await sync_to_thread(mirror.height)) < height:
+    while (reached := await _in_turn(state, mirror.height)) < height:
         if monotonic() > end:
             sentence = f"The mirror is at height {reached}, and {height} has not come yet; ask again."
             raise MirrorProblem("mirror_behind", sentence)

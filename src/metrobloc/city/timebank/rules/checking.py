@@ -1,4 +1,7 @@
-"""Check in and out: by either side at the block's time, or by a code that the other side signed without a network."""
+"""Check in and out at the block's time, or by a code that the other side signed without a network.
+
+Either side says that the help begins, the helper alone that it ends: an end said too early would cap what can be paid.
+"""
 
 from metrobloc.city.timebank import checks
 from metrobloc.city.timebank.rules.declared import DAY_MS, app, live_service, services, tasks
@@ -22,8 +25,9 @@ def check_in(ctx: Ctx, msg: CheckIn) -> None:
 
 @app.tx(allow=anyone)
 def check_out(ctx: Ctx, msg: CheckOut) -> None:
-    """Say that the help ends now."""
+    """Say that your help ends now."""
     service = _of_a_party(ctx, msg.service)
+    app.require(ctx.actor == service.helper, "helper_ends")
     _end(ctx, msg.service, service, ctx.time_ms)
 
 

@@ -18,7 +18,7 @@ from metrobloc.city.timebank.rules.declared import (
 )
 from metrobloc.city.timebank.types.events import Confirmed, Disputed, Expired, Paid, Resolved
 from metrobloc.city.timebank.types.messages import Confirm, Dispute, Resolve
-from metrobloc.city.timebank.types.records import SPANS_MAX, Day, Service, Span
+from metrobloc.city.timebank.types.records import MINUTE_MS, SPANS_MAX, Day, Service, Span
 from metrobloc.commons.identity.rules import OFFICE
 from metrobloc.kernel.context import Ctx
 from metrobloc.kernel.permissions import anyone, role
@@ -54,9 +54,7 @@ def dispute(ctx: Ctx, msg: Dispute) -> None:
     app.require(ctx.actor in (service.helper, service.receiver), "not_party")
     app.require(service.state != "claimed", "not_checked_in")
     ctx.cancel(service.deadline)
-    # Who disputes before the check-out ends the help: otherwise the coordinator could only decide for nothing.
-    out_ms = service.out_ms or min(ctx.time_ms, service.in_ms + DAY_MS)
-    ctx[services][msg.service] = service.but(state="disputed", out_ms=out_ms, due_ms=0)
+    ctx[services][msg.service] = service.but(state="disputed", due_ms=0)
     ctx.emit(Disputed(msg.service, msg.reason))
 
 
@@ -68,6 +66,8 @@ def resolve(ctx: Ctx, msg: Resolve) -> None:
     app.require(decides, "not_coordinator")
     app.require(ctx.actor not in (service.helper, service.receiver), "is_party")
     app.require(service.state == "disputed", "not_disputed")
+    if not service.out_ms:  # nobody has checked out: the coordinator decides within what was agreed, and until now
+        service = service.but(out_ms=min(ctx.time_ms, service.in_ms + service.minutes_max * MINUTE_MS))
     app.require(msg.minutes <= service.minutes_max, "above_ceiling")
     app.require(msg.minutes <= service.limit_minutes, "above_wall")
     app.require(msg.minutes == 0 or _is_free(ctx, service), "overlaps")

@@ -105,10 +105,12 @@ def claimed(s: Scene, name: str, helper: str, task: str = "ask") -> None:
 
 
 def helped(s: Scene, minutes: int, *names: str, by: str = "ann") -> None:
-    """Let services begin together and end together some minutes later."""
+    """Let services begin together, by one side's word, and end together some minutes later, by their helpers'."""
     do(s, by, *(CheckIn(s[name]) for name in names))
     s.stage.time_ms += minutes * MINUTE_MS - 1000
-    do(s, by, *(CheckOut(s[name]) for name in names))
+    people = {s.stage.account(name): name for name in s.stage.keys}
+    ends = s.stage.sign(*((people[service(s, name).helper], CheckOut(s[name])) for name in names))
+    assert [outcome.code for outcome in s.stage.send([ends])] == ["ok"]
 
 
 def agreed(s: Scene, service: str, minutes: int, *sides: str) -> None:
@@ -155,6 +157,15 @@ def town(limit: int = 100, genesis: bytes | None = None) -> Scene:
         do(s, name, Join(home))
         do(s, BANKS[home], vouch(s, name))
     do(s, "office", Suspend("down"))
+    return s
+
+
+def working(minutes: int = 60, *helpers: str) -> Scene:
+    """Set up a town in which Ann asks for help and some have claimed it: `by bo` is Bo's service."""
+    s = town(1000)
+    s.ids["ask"] = do(s, "ann", ask(minutes, until_ms=START_MS + 3 * DAY_MS))[0]
+    for helper in helpers:
+        claimed(s, f"by {helper}", helper)
     return s
 
 

@@ -159,7 +159,7 @@ def on_service(t: Town) -> Deed | None:
     if found is None:
         return None
     key, service = found
-    side = t.side(service)
+    side, most = t.side(service), service.but(out_ms=service.out_ms or t.s.stage.time_ms).limit_minutes
     if service.state == "begun" and t.chance.random() < 0.9:
         t.s.stage.time_ms += t.chance.choice((15, 45, 95)) * MINUTE_MS
     usual: dict[str, Message] = {
@@ -167,10 +167,12 @@ def on_service(t: Town) -> Deed | None:
         "begun": CheckOut(key),
         "done": Confirm(key, service.limit_minutes) if service.limit_minutes else Dispute(key, NO_PAPER),
         "said": Confirm(key, max(1, service.said_minutes)),
-        "disputed": Resolve(key, t.chance.choice((0, max(0, service.limit_minutes)))),
+        "disputed": Resolve(key, t.chance.choice((0, most))),
     }
     other = (Drop(key), Dispute(key, NO_PAPER), Resolve(key, 1), Confirm(key, 5), CheckIn(key), CheckOut(key))
     message = usual.get(service.state) if t.chance.random() < 0.85 else t.chance.choice(other)
+    if isinstance(message, CheckOut) and t.chance.random() < 0.9:
+        return t.name_of(service.helper), message
     if isinstance(message, Resolve):
         return t.chance.choice((BANKS[service.bank], "office")), message
     return (side, message or Drop(key)) if t.chance.random() < 0.97 else (BANKS[service.bank], Drop(key))

@@ -72,7 +72,7 @@ class Service(Struct):
 
     @property
     def most(self) -> int:
-        """What can be paid: whole minutes between in and out, up to what was agreed."""
+        """What can be paid once the end is known: whole minutes between in and out, up to what was agreed."""
         return min(self.agreed, (self.out_ms - self.in_ms) // MINUTE_MS)
 
 

@@ -138,11 +138,13 @@ def _drop(town: Town, key: str, side: Party | None) -> None:
 
 
 def _check(town: Town, key: str, what: Literal["in", "out"], fate: str = "") -> None:
+    """Let either side say that the help begins, and the helper that it ends."""
     service = town.books.services[key]
-    town.sign((town.side(key), CheckIn(key) if what == "in" else CheckOut(key)))
     if what == "in":
+        town.sign((town.side(key), CheckIn(key)))
         service.state, service.in_ms = "begun", town.now()
     else:
+        town.sign((town.people[town.numbers[service.helper]], CheckOut(key)))
         service.state, service.out_ms = "done", town.now()
         _plan_end(town, key, fate)
 
@@ -188,13 +190,14 @@ def _confirm(town: Town, key: str, actor: Party) -> None:
 def _dispute(town: Town, key: str) -> None:
     service = town.books.services[key]
     town.sign((town.side(key), Dispute(key, crypto.sha256(key.encode()).hex())))
-    service.out_ms = service.out_ms or town.now()
     service.state, service.due_ms = "disputed", 0
     town.at(town.step + town.chance.randint(DAY, 5 * DAY), partial(_resolve, town, key))
 
 
 def _resolve(town: Town, key: str) -> None:
+    """Decide a dispute; where nobody checked out, within the time since the check-in and what was agreed."""
     service = town.books.services[key]
+    service.out_ms = service.out_ms or min(town.now(), service.in_ms + service.agreed * MINUTE_MS)
     minutes = town.chance.choice((0, service.most, town.chance.randint(0, service.most)))
     actor = town.office if town.chance.random() < 0.25 else town.coordinators[service.bank]
     town.sign((actor, Resolve(key, minutes)))

@@ -150,7 +150,7 @@ class CheckIn(Message):
 
 
 class CheckOut(Message):
-    """Say that the help ends now."""
+    """Say, as the helper, that the help ends now."""
 
     service: Id
 

@@ -81,7 +81,8 @@ class Service(Record):
     """A claimed slot: who helps whom, what its escrow holds, when it was, and what has been said about it.
 
     `bank` is the payer's, whose book holds the escrow. `due_ms` is when the minutes go back, or after a first
-    confirmation are paid, by themselves; 0 when they do neither. `in_ms` and `out_ms` are 0 until they are known.
+    confirmation are paid, by themselves; 0 when they do neither. `in_ms` and `out_ms` are 0 until they are known; where
+    nobody has checked out, the decision of a dispute sets `out_ms`.
     """
 
     task: Id
