@@ -91,15 +91,16 @@ def options_of(function: Callable[..., object]) -> tuple[str, list[click.Paramet
 
 def time_ms(text: str, now_ms: int) -> int:
     """Return a time that a person wrote, in milliseconds since 1970."""
-    ahead = re.fullmatch(r"\+(\d{1,6})([dhm])", text)
+    ahead = re.fullmatch(r"\+(\d{1,6})([dhms])", text)
     if ahead:
-        return now_ms + int(ahead[1]) * {"d": 86_400_000, "h": 3_600_000, "m": 60_000}[ahead[2]]
+        return now_ms + int(ahead[1]) * {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}[ahead[2]]
     if text.isascii() and text.isdigit():
         return int(text)
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise KeyProblem(f"{text!r} is no time: write 2026-12-31, +30d, or milliseconds since 1970.") from error
+        ways = "2026-12-31, +30d, +6h, +10m, +45s, or milliseconds since 1970"
+        raise KeyProblem(f"{text!r} is no time: write {ways}.") from error
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -150,7 +151,7 @@ def _help(field: FieldDoc) -> str:
     if field.kind == "boolean":
         return f"Say yes to: {field.name.replace('_', '-')}."
     if _is_time(field):
-        return "A time: 2026-12-31, 2026-12-31T18:00Z, +30d, +6h, or milliseconds since 1970."
+        return "A time: 2026-12-31, 2026-12-31T18:00Z, +30d, +6h, +10m, +45s, or milliseconds since 1970."
     text = WORDS.get(field.kind, field.kind)
     if field.kind == "struct":
         text = "JSON with " + ", ".join(part.name for part in field.parts)

@@ -36,7 +36,7 @@ def only_those_who_belong_to_a_bank_have_minutes_there(view: View) -> bool:
     expected = {f"{bank}/{POT}" for bank, _ in view[banks].items()}
     expected.update(f"{member.bank}/{account}" for account, member in view[members].items())
     expected.update(f"{service.bank}/{escrow(key)}" for key, service in _open(view))
-    for key, _ in view[lines].items():  # noqa: PERF102  # a table, not a dict
+    for key, _ in view[lines].items():
         bank, other = key.split("/")
         expected.update((f"{bank}/{line_to(other)}", f"{other}/{line_to(bank)}"))
     return all(key in expected for key, _ in view[hours].items())
@@ -56,7 +56,7 @@ def members_neither_owe_nor_save_more_than_their_limits(view: View) -> bool:
 @app.invariant
 def members_and_pots_stay_within_what_their_bank_allows(view: View) -> bool:
     """No member has a level or limits beyond the bank's, and no pot owes more than it may."""
-    for _, member in view[members].items():  # noqa: PERF102  # a table, not a dict
+    for _, member in view[members].items():
         bank = view[banks].get(member.bank)
         if bank is None or member.level > bank.level:
             return False
@@ -92,7 +92,7 @@ def an_escrow_holds_what_its_open_service_has_agreed(view: View) -> bool:
 def no_more_is_paid_than_was_agreed_and_worked(view: View) -> bool:
     """See that only paid and decided services have minutes, and that a task has no more services than slots."""
     slots = Counter[str]()
-    for _, service in view[services].items():  # noqa: PERF102  # a table, not a dict
+    for _, service in view[services].items():
         settled = service.state in ("paid", "resolved")
         if service.minutes > (service.limit_minutes if settled else 0) or service.said_minutes > service.limit_minutes:
             return False
@@ -104,7 +104,7 @@ def no_more_is_paid_than_was_agreed_and_worked(view: View) -> bool:
 def a_helper_is_never_in_two_places(view: View) -> bool:
     """Fold the paid services, and find each helper's days with the same times, none of which overlap."""
     worked: dict[str, list[Span]] = {}
-    for _, service in view[services].items():  # noqa: PERF102  # a table, not a dict
+    for _, service in view[services].items():
         for day in days_of(service) if service.minutes else ():
             worked.setdefault(f"{service.helper}/{day}", []).append(Span(service.in_ms, service.out_ms))
     kept = {key: list(day.spans) for key, day in view[days].items()}
@@ -154,7 +154,7 @@ def what_is_reserved_follows_from_the_open_services(view: View) -> bool:
 def banks_count_their_members_services_and_lines(view: View) -> bool:
     """Fold members, open services and offers, and find every bank's counts."""
     people, paying, offers = Counter[str](), Counter[str](), Counter[str]()
-    for _, member in view[members].items():  # noqa: PERF102  # a table, not a dict
+    for _, member in view[members].items():
         people[member.bank] += 1
     for _, service in _open(view):
         paying[service.bank] += 1

@@ -31,7 +31,7 @@ def statement(view: View, account: AccountId) -> dict[str, object]:
 def clearing(view: View) -> list[circles.Cycle]:
     """Propose circles of debts between banks to strike out, in order; any coordinator in one can clear it."""
     debts = {}
-    for key, _ in view[lines].items():  # noqa: PERF102  # a table, not a dict
+    for key, _ in view[lines].items():
         bank, other = key.split("/")
         owed = view.balance(hours, line_to(other), bank)
         debts[(bank, other) if owed > 0 else (other, bank)] = abs(owed)

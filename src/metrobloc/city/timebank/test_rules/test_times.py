@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from metrobloc.city.timebank import checks
-from metrobloc.city.timebank.rules import POT, days, escrow, tasks
+from metrobloc.city.timebank.rules import POT, days, tasks
 from metrobloc.city.timebank.test_rules import (
     DAY_MS,
     MINUTE_MS,

@@ -118,13 +118,17 @@ def move(town: Town, number: int) -> None:
 
 
 def part(town: Town, number: int) -> None:
-    """Let somebody without minutes or open services leave, or be excluded, beginning the search at a number."""
+    """Let somebody who owes nothing and has no open services leave, with what is left given away, or be excluded."""
     for party in (*town.people[number:], *town.people[:number]):
         member = town.books.members.get(party.account)
-        if member is None or member.services or member.state != "verified" or town.books.balance(party.account):
+        if member is None or member.services or member.state != "verified" or not town.runs(member.bank):
+            continue
+        minutes = town.books.balance(party.account)
+        if minutes < 0:
             continue
         if town.happened["left"] <= town.happened["excluded"]:
-            town.sign((party, Leave()))
+            town.sign(*[(party, Donate(minutes))] * (minutes > 0), (party, Leave()))
+            town.books.pay(member.bank, party.account, member.bank, POT, minutes)
             town.books.leave(party.account)
             town.happened["left"] += 1
         else:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from metrobloc.city.timebank import checks
 from metrobloc.city.timebank.tools.books import MINUTE_MS, POT, Service, Task
-from metrobloc.city.timebank.tools.plan import DAY, Wish
+from metrobloc.city.timebank.tools.plan import DAY, STEP_MS, Wish
 from metrobloc.city.timebank.tools.town import Town
 from metrobloc.city.timebank.types.messages import (
     CancelTask,
@@ -73,7 +73,9 @@ def _claim(town: Town, key: str, wish: Wish, begins: int, fate: str) -> None:
     if member is None or (member.bank, member.state) != (task.bank, "verified") or not town.runs(task.bank):
         return
     span = (begins, begins + wish.ends - wish.begins)
-    number = next((one for one in _asked(town, wish, task.bank) if _can(town, one, wish, span)), None)
+    # What was agreed may be longer than the help, and counts as its time where nobody checks out.
+    promised = (begins, begins + -(-wish.minutes * MINUTE_MS // STEP_MS))
+    number = next((one for one in _asked(town, wish, task.bank) if _can(town, one, wish, promised)), None)
     if number is None:
         town.happened["nobody_could"] += 1
         return
@@ -85,7 +87,7 @@ def _claim(town: Town, key: str, wish: Wish, begins: int, fate: str) -> None:
     due_ms, minutes = task.until_ms + town.settle_ms, wish.minutes
     service = Service(key, helper.account, receiver.account, payer, bank, helper_bank, minutes, due_ms)
     town.books.claim(made, service)
-    town.busy.setdefault(helper.account, []).append(span)
+    town.busy.setdefault(helper.account, []).append(promised)
     town.happened["services"] += 1
     town.happened["across_banks"] += bank != helper_bank
     town.happened["relief"] += wish.relief
