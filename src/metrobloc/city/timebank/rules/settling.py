@@ -66,9 +66,9 @@ def resolve(ctx: Ctx, msg: Resolve) -> None:
     app.require(decides, "not_coordinator")
     app.require(ctx.actor not in (service.helper, service.receiver), "is_party")
     app.require(service.state == "disputed", "not_disputed")
-    if not service.out_ms:  # nobody has checked out: the coordinator decides within what was agreed, and until now
-        service = service.but(out_ms=min(ctx.time_ms, service.in_ms + service.minutes_max * MINUTE_MS))
     app.require(msg.minutes <= service.minutes_max, "above_ceiling")
+    if not service.out_ms:  # nobody has checked out: the decision says how long it was, and no longer than until now
+        service = service.but(out_ms=min(ctx.time_ms, service.in_ms + msg.minutes * MINUTE_MS))
     app.require(msg.minutes <= service.limit_minutes, "above_wall")
     app.require(msg.minutes == 0 or _is_free(ctx, service), "overlaps")
     finish(ctx, msg.service, service.but(state="resolved", minutes=msg.minutes))

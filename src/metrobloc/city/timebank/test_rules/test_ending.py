@@ -72,7 +72,7 @@ def test_without_a_check_out_no_decision_pays_for_what_is_yet_to_come() -> None:
     s.stage.time_ms = begun_ms + 31 * MINUTE_MS - 1001 - 1000
     do(s, "timebank", Resolve(s["by bo"], 31), refused="above_wall")
     do(s, "timebank", Resolve(s["by bo"], 30))
-    assert service(s, "by bo").out_ms == s.stage.time_ms == begun_ms + 31 * MINUTE_MS - 1
+    assert service(s, "by bo").out_ms == begun_ms + 30 * MINUTE_MS
     assert (balance(s, "bo"), balance(s, "gus"), balance(s, "ann")) == (30, 0, -30)
     assert not s.box.broken()
 
@@ -85,8 +85,22 @@ def test_a_decision_without_a_check_out_cannot_put_a_helper_in_two_places() -> N
     helped(s, 10, "next")
     agreed(s, "next", 10, "bo", "ann")
     s.stage.time_ms += DAY_MS
-    do(s, "timebank", Resolve(s["by bo"], 1), refused="overlaps")
-    do(s, "timebank", Resolve(s["by bo"], 0))
+    do(s, "timebank", Resolve(s["by bo"], 60), refused="overlaps")
+    do(s, "timebank", Resolve(s["by bo"], 1))
+    assert not s.box.broken()
+
+
+def test_what_nobody_answers_is_returned_where_the_helper_was_elsewhere() -> None:
+    s = working(60, "bo")
+    claimed(s, "next", "bo")
+    do(s, "ann", CheckIn(s["by bo"]), CheckIn(s["next"]))
+    s.stage.time_ms += 20 * MINUTE_MS
+    do(s, "bo", CheckOut(s["by bo"]), CheckOut(s["next"]), Confirm(s["by bo"], 10))
+    agreed(s, "next", 20, "bo", "ann")
+    s.stage.time_ms += 8 * DAY_MS
+    do(s, "timebank", Resolve(s["by bo"], 1), refused="not_disputed")
+    assert (service(s, "by bo").state, service(s, "by bo").minutes) == ("expired", 0)
+    assert (balance(s, "bo"), balance(s, "ann"), balance(s, escrow(s["by bo"]))) == (20, -20, 0)
     assert not s.box.broken()
 
 

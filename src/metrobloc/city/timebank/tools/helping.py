@@ -199,8 +199,11 @@ def _dispute(town: Town, key: str) -> None:
 def _resolve(town: Town, key: str) -> None:
     """Decide a dispute; where nobody checked out, within the time since the check-in and what was agreed."""
     service = town.books.services[key]
+    open_end = not service.out_ms
     service.out_ms = service.out_ms or min(town.now(), service.in_ms + service.agreed * MINUTE_MS)
     minutes = town.chance.choice((0, service.most, town.chance.randint(0, service.most)))
+    if open_end:
+        service.out_ms = service.in_ms + minutes * MINUTE_MS
     actor = town.office if town.chance.random() < 0.25 else town.coordinators[service.bank]
     town.sign((actor, Resolve(key, minutes)))
     town.books.end(key, "resolved", minutes)
