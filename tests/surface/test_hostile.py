@@ -142,7 +142,10 @@ def answers_never_fetched(connect: Open) -> None:
 
 def is_cut(client: socket.socket) -> bool:
     """Tell whether the door's end of a connection is gone; our own end cannot know while its window is shut."""
-    (host, port), (_, door) = client.getsockname(), client.getpeername()
+    try:
+        (host, port), (_, door) = client.getsockname(), client.getpeername()
+    except OSError:  # our own end knows it after all
+        return True
     remote = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     return not any(row[1].endswith(f":{door:04X}") and row[2] == remote for row in rows)
