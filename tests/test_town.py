@@ -23,7 +23,7 @@ from metrobloc.kernel import crypto, envelope
 from metrobloc.kernel.machine import make_rules
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.types import Event
-from metrobloc.surface.bench_surface import serving
+from metrobloc.surface.bench import running
 from metrobloc.surface.cli import Setting
 from metrobloc.surface.running import found_demo
 from metrobloc.testing.sandbox import START_MS, Sandbox
@@ -189,7 +189,7 @@ def test_the_command_plays_a_town_in_a_folder_and_on_a_node(tmp_path: Path) -> N
     assert (audited.exit_code, "Sound." in audited.stdout) == (0, True)
     setting = Setting(app.modules)
     found_demo(tmp_path / "there", setting, clock_ms() - (TINY.days + plan.AFTER + 2) * DAY_MS).close()
-    with serving(tmp_path / "there") as port:
+    with running(tmp_path / "there") as (_, port, _):
         there = told("--node", f"http://127.0.0.1:{port}")
     assert there["differences"] == []
     assert there["paid_minutes"] == here["paid_minutes"]

@@ -45,8 +45,7 @@ def check_all(rules: Rules, raws: Sequence[bytes]) -> list[Verdict]:
         try:
             verdicts.append(rules.check(raw))
         except Malformed as malformed:
-            # The sentence may quote half a character, which nothing can write down.
-            verdicts.append((malformed.code, malformed.sentence.encode(errors="replace").decode()))
+            verdicts.append((malformed.code, malformed.sentence))
     return verdicts
 
 

@@ -116,7 +116,7 @@ def _measure_speed(setting: Setting, folder: Path, size: Size) -> dict[str, Any]
     campaign, signer = _found(setting, folder, size.accounts)
     before = _bytes(folder)
     rates, verify_rates, ratios = [], [], []
-    with _node(folder) as (node, port, started_s):
+    with running(folder) as (node, port, started_s):
         stages: dict[str, float] = {}
         for run in range(size.runs):
             raws = bench_load.gifts(signer, campaign, _donors(size, run))
@@ -147,7 +147,7 @@ def _measure_speed(setting: Setting, folder: Path, size: Size) -> dict[str, Any]
 def _one_speed(setting: Setting, folder: Path, accounts: int, size: Size) -> dict[str, Any]:
     """Measure the speed at another number of accounts."""
     campaign, signer = _found(setting, folder, accounts)
-    with _node(folder) as (node, port, started_s):
+    with running(folder) as (node, port, started_s):
         rates = []
         for run in range(3):
             drawn = random.Random(run).choices(range(accounts), k=size.gifts)  # noqa: S311  # a load, not a secret
@@ -237,7 +237,7 @@ def _donors(size: Size, run: int) -> list[int]:
 
 
 @contextmanager
-def _node(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
+def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
     """Run a node as a process of its own; yields it, its port, and the seconds until it served."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "metrobloc.app", "up", "--data", str(folder), "--port", "0", "--no-mirror"]

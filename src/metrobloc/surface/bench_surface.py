@@ -4,12 +4,9 @@ import selectors
 import shutil
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -85,12 +82,12 @@ def measure_doors(setting: Setting, folder: Path, size: Size) -> dict[str, Any]:
     direct, batches, singles, took = [], [], [], list[float]()
     for _ in range(size.runs):
         direct.append(size.gifts / _direct(setting, folder, gifts(size.gifts)))
-        with serving(folder) as port:
+        with bench.running(folder) as (_, port, _):
             batches.append(size.gifts / bench_load.flood(port, gifts(size.gifts)))
             seconds, each_ms = storm(port, gifts(size.singles))
             singles.append(size.singles / seconds)
             took += each_ms
-    with serving(folder) as port:
+    with bench.running(folder) as (_, port, _):
         mirrored = bench_mirror.measure_lag(setting.modules, folder, port, gifts, (size.paced, size.gifts))
     took.sort()
     return {
@@ -119,19 +116,6 @@ def _direct(setting: Setting, folder: Path, raws: Sequence[bytes]) -> float:
             return time.perf_counter() - start
     finally:
         node.close()
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[int]:
-    """Run a node as a process of its own; yields its port."""
-    quiet = ["--port", "0", "--json", "--no-mirror"]
-    command = [sys.executable, "-m", "metrobloc.app", "up", "--data", str(folder), *quiet]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as node:  # noqa: S603  # our own command
-        try:
-            line = node.stdout.readline() if node.stdout else ""
-            yield int(msgspec.json.decode(line, type=dict[str, Any])["url"].rpartition(":")[2])
-        finally:
-            node.terminate()
 
 
 def storm(port: int, raws: Sequence[bytes]) -> tuple[float, list[float]]:

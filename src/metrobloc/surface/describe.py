@@ -249,11 +249,17 @@ def _action(module: Module, verb: str, action: Action) -> ActionDoc:
     return ActionDoc(action.do, module.name, verb, summary(action.handler), text, action.allow.describe(), fields)
 
 
-def _events(module: Module) -> tuple[EventDoc, ...]:
+def events_of(module: Module) -> list[type[Event]]:
     """Return the events that are defined in the module's package."""
-    package = f"{_package(module)}."
-    own = [event for event in _below(Event) if f"{event.__module__}.".startswith(package)]
-    return tuple(EventDoc(f"{module.name}.{event.__name__.lower()}", _text(event), fields_of(event)) for event in own)
+    package = f"{package_of(module)}."
+    return [event for event in _below(Event) if f"{event.__module__}.".startswith(package)]
+
+
+def _events(module: Module) -> tuple[EventDoc, ...]:
+    return tuple(
+        EventDoc(f"{module.name}.{event.__name__.lower()}", _text(event), fields_of(event))
+        for event in events_of(module)
+    )
 
 
 def _below(base: type[Event]) -> Iterator[type[Event]]:
@@ -262,7 +268,7 @@ def _below(base: type[Event]) -> Iterator[type[Event]]:
         yield from _below(one)
 
 
-def _package(module: Module) -> str:
+def package_of(module: Module) -> str:
     """Return the name of the package in which a module's handlers are defined, `metrobloc.city.charity`."""
     handlers = (action.handler for action in module.actions.values())
     others = chain(module.due.values(), module.queries.values(), module.invariants.values())
@@ -276,7 +282,7 @@ def _package(module: Module) -> str:
 def _read_me(module: Module) -> tuple[str, str]:
     """Return the title and first paragraph of a module's README, without marks."""
     try:
-        page = resources.files(_package(module)).joinpath("README.md").read_text(encoding="utf-8")
+        page = resources.files(package_of(module)).joinpath("README.md").read_text(encoding="utf-8")
     except (ModuleNotFoundError, OSError, ValueError):
         return module.name.replace("_", " ").capitalize(), ""
     title, first, *_ = [" ".join(part.split()) for part in page.split("\n\n")] + [""]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from metrobloc.kernel.module import Module
+from metrobloc.surface.describe import package_of
 from metrobloc.testing import properties, vectors
 from metrobloc.testing.edges import readme_refusals
-from metrobloc.testing.nouns import package_of
 from metrobloc.testing.simulate import Story, simulate
 
 Check = Callable[[], None]

@@ -19,8 +19,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from metrobloc.kernel.module import Module
-from metrobloc.surface.describe import fields_of
-from metrobloc.testing.nouns import nouns_of, package_of
+from metrobloc.surface.describe import fields_of, package_of
+from metrobloc.testing.nouns import nouns_of
 
 NOT_RULES = {"__init__", "demo", "formats", "page", "port", "story", "tools", "types", "views"}
 """Files and folders of an application that hold no rules."""

@@ -10,8 +10,8 @@ import msgspec
 
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.module import Module
-from metrobloc.kernel.types import INT_MAX, Event
-from metrobloc.surface.describe import FieldDoc, fields_of
+from metrobloc.kernel.types import INT_MAX
+from metrobloc.surface.describe import FieldDoc, events_of, fields_of
 
 Noun = type[msgspec.Struct]
 
@@ -48,20 +48,7 @@ def nouns_of(app: Module) -> dict[str, Noun]:
     for table in app.tables.values():
         if table not in ledgers:
             found[f"record {table.record.__name__}"] = table.record
-    own = (event for event in _below(Event) if event.__module__.startswith(package_of(app)))
-    return found | {f"event {event.__name__}": event for event in own}
-
-
-def package_of(app: Module) -> str:
-    """Return the name of the package that an app's declarations stand in."""
-    first = next(iter(app.actions.values())).handler.__module__
-    return first.partition(".rules")[0]
-
-
-def _below(base: type[Event]) -> Iterator[type[Event]]:
-    for one in base.__subclasses__():
-        yield one
-        yield from _below(one)
+    return found | {f"event {event.__name__}": event for event in events_of(app)}
 
 
 def example(noun: Noun, chance: random.Random) -> msgspec.Struct:

@@ -23,7 +23,8 @@ from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.machine import LOG_KEY
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.notes import Checkpoint, sign_checkpoint
-from metrobloc.testing.nouns import example, nouns_of, package_of
+from metrobloc.surface.describe import package_of
+from metrobloc.testing.nouns import example, nouns_of
 from metrobloc.testing.sandbox import Sandbox
 from metrobloc.testing.simulate import Story, simulate
 

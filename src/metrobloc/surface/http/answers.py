@@ -160,8 +160,7 @@ def say_turned_away(_: Plain, error: TurnedAway) -> Response[bytes]:
 
 def say_malformed(_: Plain, error: Malformed) -> Response[bytes]:
     """Answer why a body never was what it should be."""
-    sentence = error.sentence.encode(errors="replace").decode()  # it may quote half a character
-    return failure(HTTPStatus.BAD_REQUEST, error.code, sentence)
+    return failure(HTTPStatus.BAD_REQUEST, error.code, error.sentence)
 
 
 def say_busy(_: Plain, error: Busy) -> Response[bytes]:
