@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from metrobloc import verify
-from metrobloc.kernel import notes
+from metrobloc.commons import notes
 from metrobloc.kernel.codec import encode
 from metrobloc.verify import check
 from tests.prover import CHAIN, LOG_KEY, OPERATORS, TIME_S, City, succession, trust_file

@@ -21,9 +21,10 @@ from metrobloc.client import (
     waiting,
 )
 from metrobloc.client.steps import Answer, City, Done, More, Request, Stream
+from metrobloc.commons import notes
 from metrobloc.commons.money.types import RecordReserve
 from metrobloc.engine.solo import Solo, genesis_of
-from metrobloc.kernel import codec, notes
+from metrobloc.kernel import codec
 from metrobloc.kernel.crypto import SigningKey
 from tests.client.unreliable import Member, between
 from tests.surface.city import Node, fresh_stage, own_chain

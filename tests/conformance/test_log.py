@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from metrobloc.commons.notes import Checkpoint, Note, cosign, read, render, sign, sign_checkpoint
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.log import Log, consistency_proof, inclusion_proof, root_at
-from metrobloc.kernel.notes import Checkpoint, Note, cosign, read, render, sign, sign_checkpoint
 from tests.support import need, rounds
 
 PROGRAM = Path(__file__).parent / "go" / "notes"

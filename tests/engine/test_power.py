@@ -10,11 +10,11 @@ from random import Random
 import pytest
 
 from metrobloc.app import modules
+from metrobloc.commons.notes import open_succession
 from metrobloc.engine import journal
 from metrobloc.engine.solo import JOURNAL_FILE, Solo
 from metrobloc.engine.store import NO_BLOCK, Store
 from metrobloc.kernel import envelope
-from metrobloc.kernel.notes import open_succession
 from metrobloc.testing.faults import committer, inject, reader
 from metrobloc.testing.faults.power import Image, image, laid_out
 from metrobloc.testing.faults.record import Record, Unrecorded, record

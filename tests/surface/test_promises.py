@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from metrobloc import app
+from metrobloc.commons import notes
 from metrobloc.commons.identity.types import Rotate, Veto
 from metrobloc.commons.money.types import RecordReserve
 from metrobloc.commons.stage import Stage
@@ -19,7 +20,6 @@ from metrobloc.engine.memory import Memory
 from metrobloc.engine.sealer import Answer, Sealer, clock_ms
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.engine.verifier import Verdict
-from metrobloc.kernel import notes
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import Machine, make_rules, read_block
 from tests.surface.city import Inline, Node, coins, done, failed, fresh_stage, own_chain

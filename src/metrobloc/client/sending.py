@@ -24,9 +24,10 @@ from metrobloc.client.errors import (
     plainly,
 )
 from metrobloc.client.steps import Answer, City, Op, Pause, Request
-from metrobloc.kernel import envelope, notes, system
+from metrobloc.commons import notes
+from metrobloc.commons.notes import Promise
+from metrobloc.kernel import envelope, system
 from metrobloc.kernel.errors import ENGINE_REFUSALS
-from metrobloc.kernel.notes import Promise
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.system import Account
 

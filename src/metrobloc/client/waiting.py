@@ -6,8 +6,9 @@ from msgspec import Raw, Struct
 from metrobloc.client import proving, sending, steps, streaming
 from metrobloc.client.errors import Judgement, NoNode, NotFound, PromiseBroken, ProofInvalid, Unknown
 from metrobloc.client.steps import Answer, City, More, Op, Pause, Stream
-from metrobloc.kernel import codec, log, notes
-from metrobloc.kernel.notes import Promise
+from metrobloc.commons import notes
+from metrobloc.commons.notes import Promise
+from metrobloc.kernel import codec, log
 from metrobloc.kernel.receipts import Header, ReadReceipt
 from metrobloc.kernel.types import Digest, TimeMs, Total
 

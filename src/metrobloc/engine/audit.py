@@ -12,13 +12,14 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from metrobloc.commons import notes
 from metrobloc.engine.journal import read
 from metrobloc.engine.memory import Memory
 from metrobloc.engine.rows import UNDO_HEIGHTS
 from metrobloc.engine.solo import JOURNAL_FILE, find_key, genesis_of, present
 from metrobloc.engine.store import Store
 from metrobloc.engine.verifier import Verdict, Verifier
-from metrobloc.kernel import codec, crypto, notes
+from metrobloc.kernel import codec, crypto
 from metrobloc.kernel.context import View
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.machine import Block, Machine, Sealed, make_rules, read_block

@@ -17,6 +17,16 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from metrobloc.commons.notes import (
+    Checkpoint,
+    Promise,
+    Succession,
+    open_checkpoint,
+    open_succession,
+    sign_checkpoint,
+    sign_promise,
+    sign_succession,
+)
 from metrobloc.engine import keyfile
 from metrobloc.engine.journal import Journal
 from metrobloc.engine.journal import read as read_journal
@@ -29,16 +39,6 @@ from metrobloc.kernel.genesis import is_demo
 from metrobloc.kernel.log import Log
 from metrobloc.kernel.machine import Machine, Sealed, make_rules
 from metrobloc.kernel.module import Module
-from metrobloc.kernel.notes import (
-    Checkpoint,
-    Promise,
-    Succession,
-    open_checkpoint,
-    open_succession,
-    sign_checkpoint,
-    sign_promise,
-    sign_succession,
-)
 from metrobloc.kernel.receipts import Header, ReadEvent, ReadReceipt
 from metrobloc.kernel.state import unmetered
 from metrobloc.kernel.tables import Rows

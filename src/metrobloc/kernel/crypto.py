@@ -17,7 +17,8 @@ KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
 _DID = "did:key:z"
-_ED25519 = b"\xed\x01"  # multicodec ed25519-pub as a varint (did:key, W3C CCG; multicodec table)
+ED25519 = b"\xed\x01"  # multicodec ed25519-pub as a varint (did:key, W3C CCG; multicodec table)
+X25519 = b"\xec\x01"  # the same for x25519-pub: keys that things are encrypted for
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _NOT_BASE58 = 255
 _DIGITS = bytes(_BASE58.index(chr(code)) if chr(code) in _BASE58 else _NOT_BASE58 for code in range(256))
@@ -35,11 +36,11 @@ def short_name(data: bytes) -> str:
     return b32encode(sha256(data)[:20]).decode().lower()[:26]
 
 
-def key_id(public_key: bytes) -> str:
+def key_id(public_key: bytes, kind: bytes = ED25519) -> str:
     """Name a public key as did:key: multibase base58btc of the multicodec and the 32 bytes."""
     if len(public_key) != KEY_BYTES:
-        raise ValueError("an Ed25519 public key has 32 bytes")
-    number = int.from_bytes(_ED25519 + public_key, "big")
+        raise ValueError("a public key has 32 bytes")
+    number = int.from_bytes(kind + public_key, "big")
     letters = []
     while number:
         number, digit = divmod(number, len(_BASE58))
@@ -48,17 +49,17 @@ def key_id(public_key: bytes) -> str:
 
 
 @lru_cache(maxsize=_KEYS_CACHED)
-def public_key(key_id: str) -> bytes:
-    """Read the 32 bytes of a key from its did:key; ValueError unless it is an Ed25519 key in its one spelling."""
+def public_key(key_id: str, kind: bytes = ED25519) -> bytes:
+    """Read the 32 bytes of a key from its did:key; ValueError unless it is a key of that kind in its one spelling."""
     digits = key_id[len(_DID) :].encode().translate(_DIGITS)
     if not key_id.startswith(_DID) or len(digits) != _DIGIT_COUNT or _NOT_BASE58 in digits:
-        raise ValueError("not the did:key of an Ed25519 key")
+        raise ValueError("not the did:key of such a key")
     number = 0
     for digit in digits:
         number = number * 58 + digit
-    key = number.to_bytes(len(_ED25519) + KEY_BYTES + 1, "big")
-    if key[:3] != b"\x00" + _ED25519:
-        raise ValueError("not the did:key of an Ed25519 key")
+    key = number.to_bytes(len(kind) + KEY_BYTES + 1, "big")
+    if key[:3] != b"\x00" + kind:
+        raise ValueError("not the did:key of such a key")
     return key[3:]
 
 

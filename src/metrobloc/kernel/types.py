@@ -70,6 +70,12 @@ Digest = Annotated[str, _text("digest", "^[0-9a-f]{64}", 64, 64)]
 Signature = Annotated[str, _text("signature", "^[0-9a-f]{128}", 128, 128)]
 """An Ed25519 signature in lowercase hex."""
 
+Document = Annotated[str, _text("document", r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", 16_384, 1)]
+"""Several lines that a program writes and reads, such as a signed note or canonical JSON; public like `Public`."""
+
+BoxKey = Annotated[str, _text("box_key", "^did:key:z6LS[1-9A-HJ-NP-Za-km-z]{44}", 56, 56)]
+"""An X25519 public key as did:key: what is encrypted for it, its owner alone can read."""
+
 Code = Annotated[str, _text("code", "^[a-z][a-z0-9_.]{0,79}", 80)]
 """A stable code: `ok`, or `module.refusal`."""
 

@@ -26,6 +26,8 @@ OWN = frozenset({"as", "data", "draft", "dry-run", "expires", "help", "json", "n
 
 WORDS = {
     "account": "an account id, or the name of a key",
+    "box_key": "an X25519 public key as did:key",
+    "document": "text of several lines",
     "key": "the name of a key, which signs too; or a key as did:key",
     "id": "an identifier",
     "commitment": "a commitment: 64 hex digits",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from metrobloc.kernel.crypto import SigningKey
+from metrobloc.kernel.crypto import X25519, SigningKey, key_id
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.types import INT_MAX
 from metrobloc.surface.describe import FieldDoc, events_of, fields_of
@@ -28,9 +28,11 @@ def _base32(chance: random.Random) -> str:
 
 TEXTS: dict[str, Callable[[random.Random], str]] = {
     "account": _base32,
+    "box_key": lambda chance: key_id(chance.randbytes(32), X25519),
     "code": lambda _: "ok",
     "commitment": lambda chance: chance.randbytes(32).hex(),
     "digest": lambda chance: chance.randbytes(32).hex(),
+    "document": lambda chance: chance.choice(("{}", "one\ntwo\n", "— 李的心\n")),
     "holder": _base32,
     "id": _base32,
     "key": lambda chance: SigningKey(chance.randbytes(32)).key_id,
@@ -112,4 +114,4 @@ def beyond_limits(field: FieldDoc, value: object) -> Iterator[tuple[object, str]
     elif field.kind != "struct":
         yield "x" * ((field.longest or 0) + 1), "out_of_bounds"
         yield "", "out_of_bounds"
-        yield "a\nb", "out_of_bounds"
+        yield "a\rb" if field.kind == "document" else "a\nb", "out_of_bounds"

@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
+from metrobloc.commons.notes import Checkpoint, sign_checkpoint
 from metrobloc.engine.proofs import FORMAT
 from metrobloc.kernel import codec, ics23, log
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.machine import LOG_KEY
 from metrobloc.kernel.module import Module
-from metrobloc.kernel.notes import Checkpoint, sign_checkpoint
 from metrobloc.surface.describe import package_of
 from metrobloc.testing.nouns import example, nouns_of
 from metrobloc.testing.sandbox import Sandbox

@@ -3,6 +3,8 @@
 from metrobloc.commons.identity.types import (
     Accredit,
     Accredited,
+    BoxKeyChanged,
+    BoxKeyShown,
     Institution,
     Register,
     Registered,
@@ -10,6 +12,7 @@ from metrobloc.commons.identity.types import (
     Revoked,
     Rotate,
     Rotating,
+    ShowBoxKey,
     Veto,
     Vetoed,
 )
@@ -30,6 +33,7 @@ app = Module(
     },
 )
 institutions = app.table("institutions", Institution, str)
+box_keys = app.table("box_keys", BoxKeyShown, str)
 rotation_delay_ms = app.param(
     "rotation_delay_ms", 86_400_000, "Time to notice and veto a change of keys that a thief has asked for."
 )
@@ -77,6 +81,13 @@ def veto(ctx: Ctx, msg: Veto) -> None:
     del msg
     accounts.veto_keys(ctx, ctx.actor)
     ctx.emit(Vetoed(ctx.actor))
+
+
+@app.tx(allow=anyone)
+def show_box_key(ctx: Ctx, msg: ShowBoxKey) -> None:
+    """Show the key for which others encrypt what only you may read; it replaces the one before."""
+    ctx[box_keys][ctx.actor] = BoxKeyShown(msg.box_key, ctx.time_ms)
+    ctx.emit(BoxKeyChanged(ctx.actor, msg.box_key))
 
 
 @app.invariant

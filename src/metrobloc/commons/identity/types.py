@@ -1,6 +1,6 @@
 """The nouns of identity: registrations, accreditations, changes of keys."""
 
-from metrobloc.kernel.types import AccountId, Event, Key, Message, Public, Record, Slug, TimeMs, Total
+from metrobloc.kernel.types import AccountId, BoxKey, Event, Key, Message, Public, Record, Slug, TimeMs, Total
 
 
 class Register(Message):
@@ -34,6 +34,26 @@ class Rotate(Message):
 
 class Veto(Message):
     """Stop the change of keys that is under way on the actor's account."""
+
+
+class ShowBoxKey(Message):
+    """Show the key for which others encrypt what only the actor may read."""
+
+    box_key: BoxKey
+
+
+class BoxKeyShown(Record):
+    """The key for which an account wants private things encrypted."""
+
+    box_key: BoxKey
+    since_ms: TimeMs
+
+
+class BoxKeyChanged(Event):
+    """An account shows another key for private things."""
+
+    account: AccountId
+    box_key: BoxKey
 
 
 class Institution(Record):

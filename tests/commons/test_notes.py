@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from metrobloc.kernel import notes
+from metrobloc.commons import notes
+from metrobloc.commons.notes import Checkpoint, Note, Promise, Signature, Succession
 from metrobloc.kernel.crypto import SigningKey
-from metrobloc.kernel.notes import Checkpoint, Note, Promise, Signature, Succession
 
 CHAIN = "demo-city-0123456789abcdef"
 OLD, NEW, WITNESS = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
