@@ -4,10 +4,10 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
+from metrobloc.commons.ics23 import prove
 from metrobloc.commons.notes import Checkpoint, Succession, sign_checkpoint, sign_succession
 from metrobloc.kernel.codec import encode
 from metrobloc.kernel.crypto import SigningKey
-from metrobloc.kernel.ics23 import prove
 from metrobloc.kernel.log import Log, inclusion_proof, leaf_hash
 from metrobloc.kernel.tree import StateTree, entry
 

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
+from metrobloc.commons.ics23 import _exist, _field, prove
 from metrobloc.kernel.codec import encode
-from metrobloc.kernel.ics23 import _exist, _field, prove
 from metrobloc.kernel.tree import EMPTY
 from metrobloc.verify import Verdict, check
 from tests.prover import OPERATORS, City, trust_file

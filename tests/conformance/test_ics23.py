@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from metrobloc.kernel.ics23 import prove
+from metrobloc.commons.ics23 import prove
 from metrobloc.kernel.tree import StateTree, View, entry
 from tests.support import need
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from metrobloc.commons.identity import demo
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.identity.types import Register
 from metrobloc.engine.memory import Memory
@@ -39,7 +40,7 @@ def test_what_is_there_from_the_start() -> None:
     value = box.view[system.params].get(("toy", "size_max"))
     assert value is not None
     assert value.value == 7
-    assert len(list(box.view[system.accounts].items())) == 7
+    assert len(list(box.view[system.accounts].items())) == len(demo.ROLES)
     office = accounts.account_id(accounts.DEMO_KEYS[0].key_id)
     assert box.view[system.roles].get((office, "office")) is not None
     head = box.view[system.log].get("head")
@@ -76,7 +77,7 @@ def test_a_chain_that_is_no_playground_has_keys_of_its_own() -> None:
     box = found(page)
     assert not is_demo(box.rules.chain)
     account = accounts.account_id(KEY.key_id)
-    assert box.view[system.accounts].get(account) == system.Account((KEY.key_id,), quota_per_hour=100, guardians=())
+    assert box.view[system.accounts].get(account) == system.Account((KEY.key_id,), quota_per_hour=100)
 
 
 @pytest.mark.parametrize(

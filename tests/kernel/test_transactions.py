@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from metrobloc.commons.identity.types import Accredit, Register, Rotate, Veto
+from metrobloc.commons.identity.types import Accredit, Arbitrate, Register, Rotate, Veto
 from metrobloc.kernel import envelope, system
 from metrobloc.kernel.block import Outcome
 from metrobloc.kernel.codec import Malformed
@@ -171,11 +171,11 @@ def test_what_the_door_would_have_stopped_is_void() -> None:
 def test_keys_change_after_the_delay_and_between_check_and_execution() -> None:
     chain = Toys()
     old, new, third = chain.stage.key("bank"), SigningKey(b"2" * 32), SigningKey(b"3" * 32)
-    rotate = chain.stage.payload(("bank", Rotate(new.key_id)))
+    rotate = chain.stage.payload(("bank", Rotate((new.key_id,))))
     nothing_happened(chain, chain.sign(rotate, old), "not_signed")
     assert chain.codes(chain.sign(rotate, old, new)) == ["ok"]
-    again = chain.stage.payload(("bank", Rotate(third.key_id)))
-    assert chain.codes(chain.sign(again, old, third)) == ["kernel.rotation_pending"]
+    again = chain.stage.payload(("bank", Rotate((third.key_id,))))
+    assert chain.codes(chain.sign(again, old, third)) == ["identity.change_pending"]
 
     late = chain.stage.payload(("bank", RED), expires_ms=DAY_MS)
     by_old, by_new = chain.sign(late, old), chain.sign(late, new)
@@ -184,7 +184,7 @@ def test_keys_change_after_the_delay_and_between_check_and_execution() -> None:
     nothing_happened(chain, by_old, "not_signed", later_ms=1000)
     assert chain.codes(by_new, later_ms=0) == ["ok"]
 
-    second = chain.stage.payload(("bank", Rotate(third.key_id)))
+    second = chain.stage.payload(("bank", Rotate((third.key_id,))))
     assert chain.codes(chain.sign(second, new, third)) == ["ok"]
     assert chain.codes(chain.sign(chain.stage.payload(("bank", RED)), new)) == ["ok"]
     by_new, by_third = (chain.sign(chain.stage.payload(("bank", RED), expires_ms=DAY_MS), key) for key in (new, third))
@@ -195,12 +195,14 @@ def test_keys_change_after_the_delay_and_between_check_and_execution() -> None:
 def test_a_change_of_keys_can_be_vetoed_once_it_is_under_way() -> None:
     chain = Toys()
     old, new = chain.stage.key("bank"), SigningKey(b"2" * 32)
-    assert chain.codes(chain.tx("bank", Veto())) == ["kernel.rotation_unknown"]
-    assert chain.codes(chain.sign(chain.stage.payload(("bank", Rotate(new.key_id))), old, new)) == ["ok"]
-    assert chain.codes(chain.tx("bank", Veto()), chain.tx("bank", Veto())) == ["ok", "kernel.rotation_unknown"]
+    assert chain.codes(chain.tx("bank", Veto())) == ["identity.changes_unknown"]
+    assert chain.codes(chain.sign(chain.stage.payload(("bank", Rotate((new.key_id,)))), old, new)) == ["ok"]
+    assert chain.codes(chain.tx("bank", Veto()), chain.tx("bank", Veto())) == ["ok", "identity.in_doubt"]
     chain.stage.time_ms += 2 * DAY_MS
     nothing_happened(chain, chain.sign(chain.stage.payload(("bank", RED)), new), "not_signed")
-    assert chain.codes(chain.tx("bank", RED)) == ["ok"]
+    assert chain.codes(chain.tx("bank", RED)) == ["frozen"]
+    decided = chain.tx("office", Arbitrate(chain.stage.account("bank"), "dismissed"))
+    assert chain.codes(decided, chain.tx("bank", RED)) == ["ok", "ok"]
 
 
 def test_a_key_belongs_to_one_account_for_ever() -> None:
@@ -208,7 +210,7 @@ def test_a_key_belongs_to_one_account_for_ever() -> None:
     stage, old = chain.stage, chain.stage.key("ann")
     stage.join("ann")
     new = SigningKey(b"2" * 32)
-    assert chain.codes(chain.sign(stage.payload(("ann", Rotate(new.key_id))), old, new)) == ["ok"]
+    assert chain.codes(chain.sign(stage.payload(("ann", Rotate((new.key_id,)))), old, new)) == ["ok"]
     for key in (old, new, stage.key("hospital")):
         stage.time_ms += 2 * DAY_MS
         register = chain.sign(stage.payload(("bank", Register(key.key_id))), "bank", key)

@@ -180,7 +180,7 @@ def test_promises_together_never_exceed_the_quota(desk: Desk) -> None:
 
 def test_a_key_that_is_about_to_change_gets_no_promise(desk: Desk) -> None:
     async def ask(sealer: Sealer) -> str:
-        await sealer.submit([desk.stage.sign(("founder", Rotate(desk.stage.key("next").key_id)), also=("next",))])
+        await sealer.submit([desk.stage.sign(("founder", Rotate((desk.stage.key("next").key_id,))), also=("next",))])
         return (await sealer.promise(desk.stage.sign(("founder", Veto())))).code
 
     assert desk.play(ask) == "not_signed"

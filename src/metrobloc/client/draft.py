@@ -110,13 +110,15 @@ class Draft(Struct, frozen=True):
     def missing(self, accounts: Mapping[str, Account], actions: Mapping[str, Action], time_ms: int) -> tuple[str, ...]:
         """Return who has still to sign at a time: ids of accounts that act, and keys that messages name.
 
-        An account that is not among `accounts` counts as missing: only the ledger knows its keys.
+        An account that is not among `accounts` counts as missing: only the ledger knows its keys. So does not one for
+        which somebody else has signed: whether she may act in its name the ledger decides.
         """
         wanted: dict[str, None] = {}
+        now = {one: account.at(time_ms) for one, account in accounts.items()}
+        others = [key for key in self.signatures if not any(key in account.keys for account in now.values())]
         for call in self.content.calls:
-            account = accounts.get(call.as_)
-            signed = sum(key in self.signatures for key in account.keys_at(time_ms)) if account else -1
-            if account is None or signed < account.threshold:
+            account = now.get(call.as_)
+            if account is None or (account.signers(self.signatures) is None and not others):
                 wanted[call.as_] = None
             action = actions.get(call.do)
             if action is None:

@@ -9,8 +9,9 @@ import base64
 import msgspec
 from msgspec import Raw
 
+from metrobloc.commons import ics23
 from metrobloc.engine.solo import Solo, present
-from metrobloc.kernel import codec, crypto, ics23, log, tree
+from metrobloc.kernel import codec, crypto, log, tree
 from metrobloc.kernel.machine import LOG_KEY
 from metrobloc.kernel.receipts import LogHead
 

@@ -1,6 +1,6 @@
-"""Accounts: opened by a key that signs too, changed after a delay with one veto; roles granted by whoever may.
+"""Accounts: opened by a key that signs too, which belongs to them for ever; roles granted by whoever may.
 
-These functions write the kernel's tables; commons/identity decides who may call them.
+These functions write the kernel's tables; commons/identity decides who may call them, and has those that change keys.
 """
 
 from metrobloc.kernel import crypto, system
@@ -24,52 +24,32 @@ def account_id(key: str) -> str:
 def open_account(ctx: Ctx, key: str, payer: str | None = None, quota_per_hour: int = 0) -> str:
     """Open the account of a key and return its id; refuses `kernel.keys_taken`."""
     account = account_id(key)
-    _bind(ctx, key, account)
-    MutableRows(system.accounts, ctx.state).add(account, Account((key,), payer=payer, quota_per_hour=quota_per_hour))
+    _claim(ctx, account, key)
+    rows(ctx).add(account, Account((key,), payer=payer, quota_per_hour=quota_per_hour))
     return account
 
 
-def propose_keys(ctx: Ctx, account: str, keys: tuple[str, ...], delay_ms: int) -> int:
-    """Replace an account's keys after a delay; return the time from which the new ones hold."""
-    rows = MutableRows(system.accounts, ctx.state)
-    now = rows[account]
-    if ctx.time_ms < now.next_from_ms:
-        raise Refused("kernel.rotation_pending")
+def bind(ctx: Ctx, account: str, keys: tuple[str, ...]) -> None:
+    """Make keys belong to an account for ever; those of its keys in force belong to it already."""
+    in_force = rows(ctx)[account].keys_at(ctx.time_ms)
     for key in keys:
-        _bind(ctx, key, account)
-    from_ms = ctx.time_ms + delay_ms
-    rows[account] = now.but(keys=now.keys_at(ctx.time_ms), next_keys=keys, next_from_ms=from_ms)
-    return from_ms
-
-
-def veto_keys(ctx: Ctx, account: str) -> None:
-    """Stop a change of keys that has not taken effect."""
-    rows = MutableRows(system.accounts, ctx.state)
-    now = rows[account]
-    if ctx.time_ms >= now.next_from_ms:
-        raise Refused("kernel.rotation_unknown")
-    rows[account] = now.but(next_keys=(), next_from_ms=0)
-
-
-def set_quota(ctx: Ctx, account: str, quota_per_hour: int) -> None:
-    """Give an account a quota of its own, from which it also pays for those it sponsors."""
-    rows = MutableRows(system.accounts, ctx.state)
-    rows[account] = rows[account].but(quota_per_hour=quota_per_hour)
+        if key not in in_force:
+            _claim(ctx, account, key)
 
 
 def grant(ctx: Ctx, account: str, role: str, until_ms: int = 0) -> None:
     """Give an account a role, until a time or (0) without end; refuses `kernel.accounts_unknown`."""
-    if account not in MutableRows(system.accounts, ctx.state):
+    if account not in rows(ctx):
         raise Refused("kernel.accounts_unknown")
-    MutableRows(system.roles, ctx.state)[(account, role)] = Grant(by=ctx.actor or None, until_ms=until_ms)
+    MutableRows(system.roles, ctx.state)[account, role] = Grant(role, ctx.actor or None, until_ms)
 
 
-def revoke(ctx: Ctx, account: str, role: str) -> None:
-    """Take a role from an account; refuses `kernel.roles_unknown`."""
-    del MutableRows(system.roles, ctx.state)[(account, role)]
+def rows(ctx: Ctx) -> MutableRows[str, Account]:
+    """Open the accounts for writing."""
+    return MutableRows(system.accounts, ctx.state)
 
 
-def _bind(ctx: Ctx, key: str, account: str) -> None:
+def _claim(ctx: Ctx, account: str, key: str) -> None:
     if key in _DEMO_KEY_IDS and not is_demo(ctx.chain):
         raise Refused("kernel.demo_key")
     MutableRows(system.keys, ctx.state).add(key, KeyOwner(account))

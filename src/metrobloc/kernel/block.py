@@ -19,7 +19,7 @@ from metrobloc.kernel.genesis import Genesis
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.receipts import Receipt
 from metrobloc.kernel.state import BlockState, Meter, Reader, TxState, unmetered
-from metrobloc.kernel.system import Account, ReplayMinute, Usage
+from metrobloc.kernel.system import Account, Delegation, ReplayMinute, Usage
 from metrobloc.kernel.tables import MutableRows, Rows
 from metrobloc.kernel.types import Message
 
@@ -31,7 +31,10 @@ Calls = list[tuple[Action, str, Message]]
 
 
 class Rules(Struct, frozen=True):
-    """What a chain executes: its id, its genesis and that one's SHA-256, and the modules that are active."""
+    """What a chain executes: its id, its genesis and that one's SHA-256, and the modules that this code has.
+
+    Which of them are active, and under which version of the rules up to `newest`, the chain's state says.
+    """
 
     chain: str
     digest: str
@@ -40,6 +43,7 @@ class Rules(Struct, frozen=True):
     due: dict[str, Callable[[Ctx, str], None]]
     modules: tuple[Module, ...]
     names: dict[type[Message], str]
+    newest: int
 
     def check(self, raw: bytes) -> bytes:
         """Check bytes from outside and their signatures; return the transaction's id or raise `Malformed`.
@@ -47,12 +51,22 @@ class Rules(Struct, frozen=True):
         Needs no state, so it can run beside the executor in another process.
         """
         made = envelope.check(raw)
-        for call in envelope.reopen(raw).payload.calls:
-            action = self.actions.get(call.do)
+        payload = envelope.reopen(raw).payload
+        for call in payload.calls:
+            newest = self.actions.get(call.do)
+            action = newest and newest.at(payload.rules)
             if action is None:
                 raise codec.Malformed("unknown_action", call.do)
             codec.decode(bytes(call.with_), action.decoder)
         return made
+
+
+def delegated(state: TxState, actor: str, account: Account, name: str, time_ms: int) -> Delegation | None:
+    """Return what an account has delegated to a name, if that holds at a time."""
+    given = Rows(system.delegations, state).get((actor, name))
+    if given is None or time_ms >= given.until_ms or given.made_ms < account.at(time_ms).reset_ms:
+        return None
+    return given
 
 
 class Outcome(Struct, frozen=True):
@@ -84,9 +98,17 @@ class BlockRun:
         self._ids: set[bytes] = set()
         self._usage: dict[str, int] = {}
         self._hour = time_ms // HOUR_MS
+        self._active: dict[str, bool] = {}
         state = unmetered(self.state)
         self._accounts = Rows(system.accounts, state)
         self._recorded_usage = Rows(system.usage, state)
+        info = Rows(system.chain, state).get("info")
+        self.version = info.rules_at(height) if info else rules.genesis.rules
+        if self.version > rules.newest:
+            raise MachineFault(
+                f"From block {height} on this chain follows version {self.version} of the rules; this program knows "
+                f"them up to {rules.newest}. Install a newer version and start again."
+            )
 
     def run_due(self) -> None:
         """Run the deadlines that have come, in order of (time, id); at most a fixed number a block."""
@@ -101,20 +123,52 @@ class BlockRun:
         """Execute one transaction whose bytes and signatures have been checked."""
         transaction = envelope.reopen(raw)
         try:
-            calls = self._admit(transaction)
+            calls, delegates = self._admit(transaction)
         except Void as void:
             return Outcome(transaction.id, void.code)
         self._ids.add(transaction.id)
         self.expiring.setdefault(transaction.payload.expires // MINUTE_MS, []).append(transaction.id)
         self.included.append((transaction.id, len(self.receipts)))
         self.transactions.append(raw)
-        code, receipt = self.execute(transaction.payload.salt, calls, transaction.id.hex())
+        run = self._new_run(transaction.payload.salt)
+        code, receipt = self._attempt(run, partial(self._execute, run, calls, delegates), tx=transaction.id.hex())
         return Outcome(transaction.id, code, receipt, self.height, len(self.receipts) - 1)
 
-    def execute(self, salt: str, calls: Calls, tx: str = "") -> tuple[str, bytes]:
-        """Run the calls of accounts that exist and have signed; return code and receipt. A simulation starts here."""
+    def execute(self, salt: str, calls: Calls) -> tuple[str, bytes]:
+        """Run calls of accounts that exist as if they had signed; return code and receipt. A simulation starts here."""
         run = self._new_run(salt)
-        return self._attempt(run, partial(self._execute, run, calls), tx=tx)
+        return self._attempt(run, partial(self._execute, run, calls, {}))
+
+    def find(self, do: str) -> Action | None:
+        """Return an action's declaration under the rules in force; Void when its module is not active."""
+        newest = self.rules.actions.get(do)
+        if newest is None:
+            return None
+        module = do.partition(".")[0]
+        if module not in self._active:
+            found = Rows(system.modules, unmetered(self.state)).get(module)
+            self._active[module] = found is not None and found.from_height <= self.height
+        if not self._active[module]:
+            raise Void("not_active")
+        return newest.at(self.version)
+
+    def perform(self, run: Run, action: Action, actor: str, message: Message, delegate: str = "") -> None:
+        """Run one action as an actor, whose delegate may have signed; refuses what the actor, or delegate, may not."""
+        ctx = Ctx(run, action.do.partition(".")[0], actor, run.call, delegate=delegate)
+        if not action.defends and run.time_ms < ctx.read(system.accounts)[actor].frozen_until_ms:
+            raise Refused("frozen")
+        if not action.allow.holds(partial(ctx.has_role, actor)):
+            raise Refused("not_allowed")
+        state, rows = run.state, MutableRows(system.delegations, run.state)
+        outer, state.spender, state.purse = (state.spender, state.purse), "", {}
+        given = rows[actor, delegate] if delegate else None
+        if given is not None and given.scope:
+            state.spender, state.purse = actor, {f"{one.ledger}/{one.book}": one.most for one in given.ceilings}
+        action.handler(ctx, message)
+        if given is not None and state.spender and (actor, delegate) in rows:
+            left = tuple(one.but(most=state.purse[f"{one.ledger}/{one.book}"]) for one in given.ceilings)
+            rows[actor, delegate] = given.but(ceilings=left)
+        state.spender, state.purse = outer
 
     def close(self, expired: Iterable[int]) -> None:
         """Write what the block as a whole leaves: usage and the chains of ids, without those of minutes gone by."""
@@ -131,11 +185,11 @@ class BlockRun:
             del replay[str(minute)]
         state.fold()
 
-    def _admit(self, transaction: envelope.Transaction) -> Calls:
+    def _admit(self, transaction: envelope.Transaction) -> tuple[Calls, dict[str, str]]:
         payload, limits = transaction.payload, self.rules.genesis.limits
         if payload.chain != self.rules.chain:
             raise Void("wrong_chain")
-        if payload.rules != self.rules.genesis.rules:
+        if payload.rules != self.version:
             raise Void("wrong_rules")
         if payload.expires <= self.time_ms:
             raise Void("expired")
@@ -146,23 +200,27 @@ class BlockRun:
         offline = payload.expires > self.time_ms + limits.expiry_ms_max
         calls: Calls = []
         for call in payload.calls:
-            action = self.rules.actions.get(call.do)
+            action = self.find(call.do)
             if action is None:
                 raise Void("unknown_action")
             try:
                 calls.append((action, call.as_, action.decoder.decode(call.with_)))
             except msgspec.MsgspecError as error:
                 raise Void("malformed") from error
-        accounts = self._signers(transaction.key_ids, calls)
+        accounts, delegates = self._signers(transaction.key_ids, calls)
         if self.work >= limits.work_per_block:
             raise Void("block_full")
         self._charge(calls, accounts, limits.offline_units if offline else 1)
-        return calls
+        return calls, delegates
 
-    def _signers(self, key_ids: tuple[str, ...], calls: Calls) -> dict[str, Account]:
-        """Require exactly the signatures that the actors and the keys named in messages call for."""
+    def _signers(self, key_ids: tuple[str, ...], calls: Calls) -> tuple[dict[str, Account], dict[str, str]]:
+        """Require exactly the signatures that the actors and the keys named in messages call for.
+
+        Returns the actors' accounts, and by actor who signed for it where that was a delegate.
+        """
         needed: set[str] = set()
         accounts: dict[str, Account] = {}
+        delegates: dict[str, str] = {}
         for action, actor, message in calls:
             for field in action.key_fields:
                 named = getattr(message, field) or ()
@@ -170,15 +228,37 @@ class BlockRun:
             if actor in accounts:
                 continue
             account = accounts[actor] = self._account(actor)
-            signed = [key for key in account.keys_at(self.time_ms) if key in key_ids]
-            if len(signed) < account.threshold:
-                raise Void("not_signed")
-            needed.update(signed[: account.threshold])
+            signed = account.at(self.time_ms).signers(key_ids)
+            if signed is None:
+                asked = [one for one, who, _ in calls if who == actor]
+                delegates[actor], signed = self._delegate(actor, account, key_ids, asked)
+            needed.update(signed)
         if not needed.issubset(key_ids):
             raise Void("not_signed")
         if len(needed) != len(key_ids):
             raise Void("extra_signature")
-        return accounts
+        return accounts, delegates
+
+    def _delegate(
+        self, actor: str, account: Account, key_ids: tuple[str, ...], asked: list[Action]
+    ) -> tuple[str, list[str]]:
+        """Return who, of those whose keys signed, may do all that is asked in an account's name, and those keys."""
+        state = unmetered(self.state)
+        for key in key_ids:
+            owner = Rows(system.keys, state).get(key)
+            if owner is None:
+                continue
+            name, signed = key, [key]
+            if owner.account != actor:
+                person = self._account(owner.account)
+                found = person.at(self.time_ms).signers(key_ids)
+                if found is None or self.time_ms < person.frozen_until_ms:
+                    continue
+                name, signed = owner.account, found
+            given = delegated(state, actor, account, name, self.time_ms)
+            if given is not None and all(given.covers(action.do, personal=action.personal) for action in asked):
+                return name, signed
+        raise Void("not_signed")
 
     def _account(self, account: str) -> Account:
         found = self._accounts.get(account)
@@ -203,14 +283,11 @@ class BlockRun:
         usage = self._recorded_usage.get(payer)
         return usage.units if usage is not None and usage.hour == self._hour else 0
 
-    def _execute(self, run: Run, calls: Calls) -> None:
+    def _execute(self, run: Run, calls: Calls, delegates: dict[str, str]) -> None:
         for number, (action, actor, message) in enumerate(calls):
-            ctx = Ctx(run, action.do.partition(".")[0], actor, number)
             run.call = number
             run.counter = 0
-            if not action.allow.holds(partial(ctx.has_role, actor)):
-                raise Refused("not_allowed")
-            action.handler(ctx, message)
+            self.perform(run, action, actor, message, delegates.get(actor, ""))
 
     def _run_deadline(self, made: str) -> None:
         state = unmetered(self.state)
@@ -228,7 +305,7 @@ class BlockRun:
 
     def _new_run(self, salt: str) -> Run:
         state = TxState(self.state, Meter(self.rules.genesis.limits.work_per_tx))
-        return Run(self.rules.chain, self.height, self.time_ms, salt, state)
+        return Run(self.rules.chain, self.height, self.time_ms, salt, state, self)
 
     def _attempt(self, run: Run, body: Callable[[], None], tx: str = "", due: str = "") -> tuple[str, bytes]:
         """Run handlers and return their code and receipt; of a refusal or a bug nothing else is kept."""

@@ -5,7 +5,7 @@ something offers a `service` (see `module.py`), which runs under a Ctx of its ow
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from metrobloc.kernel import crypto, system, tables
 from metrobloc.kernel.receipts import EventEntry
@@ -14,14 +14,20 @@ from metrobloc.kernel.system import Deadline
 from metrobloc.kernel.tables import Index, K, Ledger, ParamSpec, Table, V
 from metrobloc.kernel.types import Event
 
+if TYPE_CHECKING:
+    from metrobloc.kernel.block import BlockRun
+
 
 class Run:
     """What the calls of one transaction share."""
 
-    __slots__ = ("call", "chain", "counter", "events", "height", "ids", "salt", "state", "time_ms")
+    __slots__ = ("block", "call", "chain", "counter", "events", "height", "ids", "salt", "state", "time_ms")
 
-    def __init__(self, chain: str, height: int, time_ms: int, salt: str, state: TxState) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # everything that a handler can come to know
+        self, chain: str, height: int, time_ms: int, salt: str, state: TxState, block: "BlockRun | None" = None
+    ) -> None:
         """Start with no events and no ids."""
+        self.block = block
         self.chain = chain
         self.height = height
         self.time_ms = time_ms
@@ -34,11 +40,16 @@ class Run:
 
 
 class Ctx:
-    """A handler's hands: its module's rows, the actor, the block's time, events and new ids."""
+    """A handler's hands: its module's rows, the actor, the block's time, events and new ids.
 
-    __slots__ = ("actor", "call", "caller", "chain", "module", "run", "state", "time_ms")
+    `delegate` is the account or session key that signed for the actor, empty where its own keys did.
+    """
 
-    def __init__(self, run: Run, module: str, actor: str, call: int, caller: str = "") -> None:
+    __slots__ = ("actor", "call", "caller", "chain", "delegate", "module", "run", "state", "time_ms")
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self, run: Run, module: str, actor: str, call: int, caller: str = "", delegate: str = ""
+    ) -> None:
         """Bind a run to one module and one call."""
         self.run = run
         self.state = run.state
@@ -48,6 +59,7 @@ class Ctx:
         self.actor = actor
         self.call = call
         self.caller = caller
+        self.delegate = delegate
 
     @overload
     def __getitem__(self, what: Table[K, V]) -> tables.MutableRows[K, V]: ...
@@ -72,12 +84,12 @@ class Ctx:
     def param(self, spec: ParamSpec) -> int:
         """Return a parameter's value in force."""
         stored = tables.Rows(system.params, self.state).get((spec.module, spec.name))
-        return spec.default if stored is None else stored.value
+        return spec.default if stored is None else stored.at(self.run.height)
 
     def has_role(self, account: str, name: str) -> bool:
         """Tell whether an account holds a role now."""
         grant = tables.Rows(system.roles, self.state).get((account, name))
-        return grant is not None and (grant.until_ms == 0 or self.time_ms < grant.until_ms)
+        return grant is not None and grant.holds_at(self.time_ms)
 
     def keys(self, index: Index[Any], under: str, after: str = "") -> Iterator[str]:
         """Yield the keys of rows whose place in the index is `under`, in key order, beyond key `after`."""
@@ -115,7 +127,7 @@ class Ctx:
 
     def enter(self, module: str) -> "Ctx":
         """Return the context in which another module serves this one."""
-        return Ctx(self.run, module, self.actor, self.call, caller=self.module)
+        return Ctx(self.run, module, self.actor, self.call, self.module, self.delegate)
 
 
 class View:

@@ -14,6 +14,7 @@ VOIDS = {
     "expired": "The transaction's time has run out; sign it again.",
     "expires_too_late": "The transaction asks to stay valid for too long; choose an earlier expiry.",
     "replayed": "The transaction has been included already; look for its receipt.",
+    "not_active": "This part of the rules is not in force on this chain yet; the council decides from when on.",
     "unknown_action": "This chain has no such action; check its name.",
     "unknown_account": "An account named in the transaction does not exist; register it first.",
     "not_signed": "The transaction lacks a signature that an actor or a named key must give.",
@@ -24,16 +25,18 @@ VOIDS = {
 """Engine codes with the sentence for people."""
 
 ENGINE_REFUSALS = {
+    "above_ceiling": "The key or person that signed may spend no more of this in the account's name.",
+    "frozen": "The account is frozen while a change of its keys is in doubt; wait for the decision or veto it.",
     "not_allowed": "The actor does not hold a role that this action asks for.",
     "too_much_work": "The action needs more work than one transaction may do; split it up.",
     "out_of_range": "A number would leave the range that the ledger can hold.",
     "kernel.accounts_unknown": "There is no such account; register it first.",
     "kernel.deadlines_taken": "The transaction would give out an identifier twice; sign it again with another salt.",
     "kernel.demo_key": "This is a public demonstration key, which anybody can use; make a key of your own.",
+    "kernel.delegations_unknown": "Nothing like this has been delegated.",
     "kernel.keys_taken": "The key belongs to an account already, and a key does so for ever; make a new one.",
+    "kernel.keys_short": "An account needs as many keys as must sign, and at least one.",
     "kernel.roles_unknown": "The account does not hold this role.",
-    "kernel.rotation_pending": "A change of keys is under way already; wait for it or veto it first.",
-    "kernel.rotation_unknown": "No change of keys is under way.",
     "internal": "The application has a fault and nothing was changed; please report the receipt.",
 }
 """Codes of receipts that every module shares."""

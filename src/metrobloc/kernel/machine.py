@@ -13,15 +13,15 @@ from metrobloc.kernel import accounts, codec, crypto, log, system
 from metrobloc.kernel.block import MINUTE_MS, BlockRun, Rules
 from metrobloc.kernel.context import Ctx, Run
 from metrobloc.kernel.errors import ENGINE_REFUSALS, MachineFault, Refused
-from metrobloc.kernel.genesis import chain_id, read_genesis
+from metrobloc.kernel.genesis import RULES, chain_id, read_genesis
 from metrobloc.kernel.log import Log
-from metrobloc.kernel.module import Module
+from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.receipts import Header, LogHead
 from metrobloc.kernel.state import Reader, unmetered
-from metrobloc.kernel.system import ChainInfo
+from metrobloc.kernel.system import Activation, ChainInfo
 from metrobloc.kernel.tables import MutableRows, Param
 from metrobloc.kernel.tree import StateTree, entry
-from metrobloc.kernel.types import TimeMs, Total
+from metrobloc.kernel.types import Message, TimeMs, Total
 
 LOG_KEY = system.log.path("head")
 
@@ -64,11 +64,19 @@ def make_rules(genesis: bytes, modules: Mapping[str, Module]) -> Rules:
     missing = [name for name in page.modules if name not in modules]
     if missing:
         raise MachineFault(f"This chain needs the modules {', '.join(missing)}; install a version that has them.")
-    active = tuple(modules[name] for name in page.modules)
-    actions = {action.do: action for module in active for action in module.actions.values()}
-    due = {name: handler for module in active for name, handler in module.due.items()}
-    names = {action.message: do for do, action in actions.items()}
-    return Rules(chain_id(genesis), crypto.sha256(genesis).hex(), page, actions, due, active, names)
+    first = tuple(modules[name] for name in page.modules)
+    every = (*first, *(module for module in modules.values() if module not in first))
+    actions = {action.do: action for module in every for action in module.actions.values()}
+    due = {name: handler for module in every for name, handler in module.due.items()}
+    names: dict[type[Message], str] = {}
+    for newest in actions.values():
+        action: Action | None = newest
+        while action is not None:
+            names[action.message], action = action.do, action.before
+    newest_rules = max((action.since for action in actions.values()), default=RULES)
+    return Rules(
+        chain_id(genesis), crypto.sha256(genesis).hex(), page, actions, due, every, names, max(RULES, newest_rules)
+    )
 
 
 class Machine:
@@ -120,7 +128,10 @@ class Machine:
         run = BlockRun(self.rules, self.reader, self.seen, 0, page.time_ms)
         state = unmetered(run.state)
         MutableRows(system.chain, state)["info"] = ChainInfo(self.rules.digest, page.rules)
-        specs = {f"{spec.module}.{spec.name}": spec for module in self.rules.modules for spec in module.params.values()}
+        first = [module for module in self.rules.modules if module.name in page.modules]
+        for module in first:
+            MutableRows(system.modules, state)[module.name] = Activation(0)
+        specs = {f"{spec.module}.{spec.name}": spec for module in first for spec in module.params.values()}
         for name, value in ({name: spec.default for name, spec in specs.items()} | page.params).items():
             spec = specs.get(name)
             if spec is None or not spec.limits[0] <= value <= spec.limits[1]:

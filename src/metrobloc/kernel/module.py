@@ -33,7 +33,7 @@ RESERVED = frozenset({"as", "data", "help", "json", "node", "promise", "proof", 
 
 
 class Action(Struct, frozen=True):
-    """A transaction's declaration: `do` is its name on the wire."""
+    """A transaction's declaration: `do` is its name on the wire, `before` what it was before the rules of `since`."""
 
     do: str
     allow: Permission
@@ -41,6 +41,14 @@ class Action(Struct, frozen=True):
     handler: Callable[[Ctx, Message], None]
     decoder: msgspec.json.Decoder[Message]
     key_fields: tuple[str, ...]
+    personal: bool = False
+    defends: bool = False
+    since: int = 1
+    before: "Action | None" = None
+
+    def at(self, rules: int) -> "Action | None":
+        """Return the declaration that holds under a version of the rules, if there is one."""
+        return self if self.since <= rules else self.before and self.before.at(rules)
 
 
 class Module:
@@ -97,16 +105,28 @@ class Module:
         self.params[name] = made
         return made
 
-    def tx(self, *, allow: Permission) -> Callable[[Callable[[Ctx, M], None]], Callable[[Ctx, M], None]]:
-        """Declare a handler as a transaction that `allow` may send; the message type is its second parameter's."""
+    def tx(
+        self, *, allow: Permission, personal: bool = False, defends: bool = False, verb: str = "", since: int = 1
+    ) -> Callable[[Callable[[Ctx, M], None]], Callable[[Ctx, M], None]]:
+        """Declare a handler as a transaction that `allow` may send; the message type is its second parameter's.
+
+        What is `personal` nobody can sign for another; what `defends` a frozen account can do. From the rules of
+        `since` on, the handler of a `verb` that there is already takes its place.
+        """
 
         def declare(handler: Callable[[Ctx, M], None]) -> Callable[[Ctx, M], None]:
             message = typing.get_type_hints(handler)["msg"]
             keys = _check_fields(message)
-            do = f"{self.name}.{self._fresh(handler.__name__)}"
+            name = verb or handler.__name__
+            before = self.actions.get(name)
+            if before is None or since <= before.since:
+                self._fresh(name)
             _check_doc(handler)
             handle = typing.cast("Callable[[Ctx, Message], None]", handler)
-            self.actions[handler.__name__] = Action(do, allow, message, handle, msgspec.json.Decoder(message), keys)
+            decoder = msgspec.json.Decoder(message)
+            self.actions[name] = Action(
+                f"{self.name}.{name}", allow, message, handle, decoder, keys, personal, defends, since, before
+            )
             return handler
 
         return declare

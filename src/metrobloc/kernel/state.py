@@ -137,7 +137,7 @@ class Meter:
 class TxState:
     """One transaction's changes over the block's."""
 
-    __slots__ = ("block", "changed", "index_changed", "meter")
+    __slots__ = ("block", "changed", "index_changed", "meter", "purse", "spender")
 
     def __init__(self, block: BlockState, meter: Meter) -> None:
         """Start with no changes."""
@@ -145,6 +145,15 @@ class TxState:
         self.meter = meter
         self.changed: dict[str, Entry | None] = {}
         self.index_changed: dict[str, bool] = {}
+        self.spender = ""
+        self.purse: dict[str, int] = {}
+
+    def spend(self, book: str, amount: int) -> None:
+        """Take from what may still be spent in the spender's name; refuse when that is not enough."""
+        left = self.purse.get(book, 0) - amount
+        if left < 0:
+            raise Refused("above_ceiling")
+        self.purse[book] = left
 
     def get(self, path: str, schema: Schema) -> Record | None:
         """Return the record at `path`, or None."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from metrobloc.kernel.errors import Refused
 from metrobloc.kernel.state import Reader, TxState, pages, read_stored
-from metrobloc.kernel.types import INT_MAX, Record, Signed
+from metrobloc.kernel.types import INT_MAX, Record, Signed, Total
 
 K = TypeVar("K", bound="str | tuple[str, ...]")
 V = TypeVar("V", bound=Record)
@@ -71,9 +71,15 @@ class Ledger:
 
 
 class Param(Record):
-    """A number that governance may change; made by `Module.param`."""
+    """A number that governance may change; made by `Module.param`. From `from_height` on, if set, it is `next`."""
 
     value: Signed
+    next: Signed = 0
+    from_height: Total = 0
+
+    def at(self, height: int) -> int:
+        """Return the value in force at a height."""
+        return self.next if self.from_height and height >= self.from_height else self.value
 
 
 class ParamSpec(Struct, frozen=True):
@@ -171,6 +177,8 @@ class MutableBalances(Balances):
         """Move `amount` > 0 from `source` to `target`; refuse if `source` would fall below `floor`."""
         if amount <= 0 or source == target:
             raise ValueError("a move has a positive amount and two different ends")
+        if self._rows.state.spender == source:
+            self._rows.state.spend(f"{self.ledger.module}.{self.ledger.name}/{book}", amount)
         left = self.of(source, book) - amount
         if left < floor:
             raise Refused(self.ledger.below)

@@ -73,11 +73,20 @@ Signature = Annotated[str, _text("signature", "^[0-9a-f]{128}", 128, 128)]
 Document = Annotated[str, _text("document", r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", 16_384, 1)]
 """Several lines that a program writes and reads, such as a signed note or canonical JSON; public like `Public`."""
 
+KeyName = Annotated[str, _text("key_name", "^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}", 56, 56)]
+"""An Ed25519 public key as did:key that is only spoken of: it need not sign."""
+
 BoxKey = Annotated[str, _text("box_key", "^did:key:z6LS[1-9A-HJ-NP-Za-km-z]{44}", 56, 56)]
 """An X25519 public key as did:key: what is encrypted for it, its owner alone can read."""
 
+Who = Annotated[str, _text("who", "^(?:did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}|[a-z2-7]{26})", 56)]
+"""Who acts in another's name: an account, or a key."""
+
 Code = Annotated[str, _text("code", "^[a-z][a-z0-9_.]{0,79}", 80)]
 """A stable code: `ok`, or `module.refusal`."""
+
+Scope = Annotated[tuple[Code, ...], Meta(max_length=32)]
+"""Names of actions (`module.verb`) and of modules, which stand for all of theirs."""
 
 Amount = Annotated[int, Meta(ge=1, le=INT_MAX)]
 """A positive quantity in the smallest unit (cents, fen, minutes)."""

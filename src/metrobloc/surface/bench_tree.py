@@ -6,7 +6,8 @@ import statistics
 import time
 from typing import Any
 
-from metrobloc.kernel import crypto, ics23
+from metrobloc.commons import ics23
+from metrobloc.kernel import crypto
 from metrobloc.kernel.tree import StateTree, entry
 
 BLOCKS = 140

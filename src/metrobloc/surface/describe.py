@@ -24,7 +24,7 @@ from metrobloc.kernel.types import Event, Record
 UNITS = frozenset({"bytes", "cents", "days", "fen", "hours", "metres", "minutes", "ms", "seconds", "units", "wh"})
 """Words that say at the end of a name, or before `max` or `min` there, what a number counts."""
 
-EXACT = frozenset({"account", "box_key", "commitment", "digest", "id", "key", "signature"})
+EXACT = frozenset({"account", "box_key", "commitment", "digest", "id", "key", "key_name", "signature"})
 """Kinds of text whose length is always the same, so that nobody needs to be told."""
 
 ROUTE_WORDS = frozenset({"events", "kernel", "status"})

@@ -295,7 +295,7 @@ def _keys(setting: Setting) -> click.Group:
         with opened(data, node, setting.modules) as ledger:
             account, old = actions.find_actor(ledger, setting.keys, name, chain_id(ledger.genesis()))
             made = keyfile.new_key()
-            draft = ledger.draft((account, "identity.rotate", {"key": made.key_id}))
+            draft = ledger.draft((account, "identity.rotate", {"keys": [made.key_id]}))
             setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
             actions.send(actions.sign(draft, [old, made]), ledger, as_json=as_json)
 

@@ -84,7 +84,8 @@ class Known:
         held = self.roles.setdefault(account, {})
         held.pop(name, None)
         if new is not None:
-            held[name] = _grants.decode(new).until_ms
+            grant = _grants.decode(new)
+            held[name] = 1 if grant.suspended_until_ms else grant.until_ms
         self.roles_written += 1
 
     def holds(self, time_ms: int, account: str, name: str) -> bool:

@@ -36,9 +36,11 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     "holder": _base32,
     "id": _base32,
     "key": lambda chance: SigningKey(chance.randbytes(32)).key_id,
+    "key_name": lambda chance: SigningKey(chance.randbytes(32)).key_id,
     "public": lambda chance: chance.choice(LINES),
     "signature": lambda chance: chance.randbytes(64).hex(),
     "slug": lambda chance: chance.choice(SLUGS),
+    "who": _base32,
 }
 """How a text of each kind is made up; the kinds are those of kernel/types.py."""
 

@@ -153,7 +153,7 @@ def _step(run: Simulation, calls: Calls, named: list[SigningKey]) -> None:
 
 def _holds(box: Sandbox, account: str, role: str) -> bool:
     grant = box.view[system.roles].get((account, role))
-    return grant is not None and (grant.until_ms == 0 or box.stage.time_ms < grant.until_ms)
+    return grant is not None and grant.holds_at(box.stage.time_ms)
 
 
 def _unknown(run: Simulation, action: Action, message: Message) -> Iterator[Message]:

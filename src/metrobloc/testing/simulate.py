@@ -19,7 +19,7 @@ from itertools import accumulate
 import msgspec
 
 from metrobloc.commons.identity import demo
-from metrobloc.commons.identity.types import Rotate
+from metrobloc.commons.identity.types import Register
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
 from metrobloc.commons.stage import Stage
 from metrobloc.kernel import accounts, codec, envelope, system
@@ -212,8 +212,8 @@ class Simulation:
             actor = self.drawing.actor(action.do.partition(".")[0], self.may(action))
             calls.append((action, actor, message))
             named += self.drawing.named
-            if isinstance(message, Rotate):
-                self.drawing.keys[actor] += self.drawing.named
+            if self.drawing.named and not isinstance(message, Register):
+                self.drawing.keys.get(getattr(message, "account", actor), []).extend(self.drawing.named)
         return calls, named
 
     def _choose(self) -> None:
@@ -276,8 +276,8 @@ class Simulation:
         signers = {key.key_id: key for key in named}
         for actor in dict.fromkeys(actor for _, actor, _ in calls):
             keys = self.drawing.keys[actor]
-            key = self.random.choice(keys) if self.drawing.now_and_then() else self.key_in_force(actor)
-            signers[key.key_id] = key
+            signing = [self.random.choice(keys)] if self.drawing.now_and_then() else self.keys_in_force(actor)
+            signers |= {key.key_id: key for key in signing}
         written = tuple(envelope.Call(actor, one.do, msgspec.Raw(codec.encode(msg))) for one, actor, msg in calls)
         rules, now = self.sandbox.rules, self.sandbox.stage.time_ms
         expires = now + self.random.choice((1, 300_000, 300_000, 300_000, 86_400_000))
@@ -285,12 +285,12 @@ class Simulation:
             envelope.Payload(written, rules.chain, expires, rules.genesis.rules, salt), [*signers.values()]
         )
 
-    def key_in_force(self, account: str) -> SigningKey:
-        """Return the key that holds for an account now."""
+    def keys_in_force(self, account: str) -> list[SigningKey]:
+        """Return the keys that sign for an account now."""
         row = self.sandbox.view[system.accounts].get(account)
-        ids = row.keys_at(self.sandbox.stage.time_ms) if row is not None else ()
-        keys = self.drawing.keys[account]
-        return next((key for key in keys if key.key_id in ids), keys[0])
+        keys = {key.key_id: key for key in self.drawing.keys[account]}
+        ids = row.at(self.sandbox.stage.time_ms).signers(keys) if row is not None else None
+        return [keys[one] for one in ids] if ids else self.drawing.keys[account][:1]
 
     def check(self) -> None:
         """Require that every invariant holds."""

@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
+from metrobloc.commons import ics23
 from metrobloc.commons.notes import Checkpoint, sign_checkpoint
 from metrobloc.engine.proofs import FORMAT
-from metrobloc.kernel import codec, ics23, log
+from metrobloc.kernel import codec, log
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.machine import LOG_KEY
 from metrobloc.kernel.module import Module

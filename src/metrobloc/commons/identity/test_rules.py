@@ -20,7 +20,7 @@ def scene() -> Scene:
     made = Scene([app])
     for name in ("ann", "bo"):
         made.stage.join(name)
-    made.stage.act("bo", Rotate(made.key("bo's new key")), also=("bo's new key",))
+    made.stage.act("bo", Rotate((made.key("bo's new key"),)), also=("bo's new key",))
     return made
 
 
@@ -42,12 +42,12 @@ CASES: list[Case] = [
     Case("office", lambda _: Revoke(NOBODY, "bank"), "kernel.roles_unknown"),
     Case("office", lambda s: Revoke(s["office"], "office"), "identity.office_stays"),
     Case("ann", lambda s: Revoke(s["bank"], "bank"), "not_allowed"),
-    Case("ann", lambda s: Rotate(s.key("cy")), "ok", also=("cy",)),
-    Case("ann", lambda s: Rotate(s.key("bo")), "kernel.keys_taken", also=("bo",)),
-    Case("ann", lambda s: Rotate(s.key("ann")), "kernel.keys_taken"),
-    Case("bo", lambda s: Rotate(s.key("cy")), "kernel.rotation_pending", also=("cy",)),
+    Case("ann", lambda s: Rotate((s.key("cy"),)), "ok", also=("cy",)),
+    Case("ann", lambda s: Rotate((s.key("bo"),)), "kernel.keys_taken", also=("bo",)),
+    Case("ann", lambda s: Rotate((s.key("ann"),)), "kernel.keys_taken"),
+    Case("bo", lambda s: Rotate((s.key("cy"),)), "identity.change_pending", also=("cy",)),
     Case("bo", lambda _: Veto(), "ok"),
-    Case("ann", lambda _: Veto(), "kernel.rotation_unknown"),
+    Case("ann", lambda _: Veto(), "identity.changes_unknown"),
 ]
 
 
@@ -82,4 +82,4 @@ def test_the_first_key_holds_again_after_a_veto() -> None:
     s = scene()
     s.stage.act("bo", Veto())
     s.stage.wait(2 * 24 * 60)
-    s.stage.act("bo", Rotate(s.key("another")), also=("another",))
+    s.stage.act("bo", Rotate((s.key("another"),)), also=("another",))

@@ -67,7 +67,7 @@ ROUTES = (may,)
 def _roles(view: View, account: str, time_ms: int) -> tuple[str, ...]:
     """Return the roles that an account holds at a time."""
     grants = view[system.roles].items(f"{account}/")
-    return tuple(key.partition("/")[2] for key, grant in grants if not grant.until_ms or time_ms < grant.until_ms)
+    return tuple(key.partition("/")[2] for key, grant in grants if grant.holds_at(time_ms))
 
 
 def _may_do(action: Action, held: tuple[str, ...]) -> MayDo:

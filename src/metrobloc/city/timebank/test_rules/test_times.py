@@ -243,7 +243,7 @@ def test_a_licence_lapses_without_a_deadline() -> None:
 def test_a_code_counts_with_the_key_in_force() -> None:
     s = working(60, "bo")
     old = upload(s, "ann", "by bo", "in", s.stage.time_ms)
-    s.stage.act("ann", Rotate(s.key("ann's new key")), also=("ann's new key",))
+    s.stage.act("ann", Rotate((s.key("ann's new key"),)), also=("ann's new key",))
     s.stage.time_ms += DAY_MS
     do(s, "bo", old, refused="bad_code")
     do(s, "bo", upload(s, "ann's new key", "by bo", "in", old.at_ms))

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from metrobloc.kernel.ics23 import prove
+from metrobloc.commons.ics23 import prove
 from metrobloc.kernel.tree import StateTree, entry
 
 Fields = list[tuple[int, bytes | int]]
