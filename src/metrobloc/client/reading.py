@@ -91,6 +91,11 @@ def may(city: City, account: str, record: str | None = None) -> Op[Page]:
     return (yield from steps.fetch_as(city, Page, steps.path("may", account, record=record)))
 
 
+def who(city: City, do: str, after: str = "", limit: int = 50) -> Op[Page]:
+    """Return who may do an action, such as `charity.settle`: accounts by their roles, and people with mandates."""
+    return (yield from steps.fetch_as(city, Page, steps.path("who", do, after=after or None, limit=limit)))
+
+
 def params(city: City) -> Op[Page]:
     """Return all parameters in force, with their limits and why they exist."""
     return (yield from steps.fetch_as(city, Page, steps.path("params")))

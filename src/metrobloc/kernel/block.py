@@ -64,9 +64,7 @@ class Rules(Struct, frozen=True):
 def delegated(state: TxState, actor: str, account: Account, name: str, time_ms: int) -> Delegation | None:
     """Return what an account has delegated to a name, if that holds at a time."""
     given = Rows(system.delegations, state).get((actor, name))
-    if given is None or time_ms >= given.until_ms or given.made_ms < account.at(time_ms).reset_ms:
-        return None
-    return given
+    return given if given is not None and given.holds_at(account, time_ms) else None
 
 
 class Outcome(Struct, frozen=True):

@@ -21,6 +21,7 @@ from metrobloc.kernel.types import (
     Slug,
     TimeMs,
     Total,
+    Who,
 )
 
 NAME = "kernel"
@@ -110,6 +111,11 @@ class Delegation(Record):
     until_ms: TimeMs
     made_ms: TimeMs
     ceilings: Ceilings = ()
+    to: Who | None = None
+
+    def holds_at(self, owner: Account, time_ms: int) -> bool:
+        """Tell whether it holds at a time, for all that its owner has done since."""
+        return owner.at(time_ms).reset_ms <= self.made_ms and time_ms < self.until_ms
 
     def covers(self, do: str, *, personal: bool) -> bool:
         """Tell whether an action is within the scope; what is personal is only where that is everything."""
@@ -173,6 +179,8 @@ by_time: Index[Deadline] = Index(NAME, "deadlines_by_time", lambda deadline: f"{
 deadlines.indexes.append(by_time)
 by_role: Index[Grant] = Index(NAME, "roles_by_role", lambda grant: grant.role)
 roles.indexes.append(by_role)
+by_delegate: Index[Delegation] = Index(NAME, "delegations_by_delegate", lambda given: given.to or "")
+delegations.indexes.append(by_delegate)
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):

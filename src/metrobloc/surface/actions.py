@@ -23,6 +23,7 @@ from metrobloc.surface.describe import ActionDoc, AppDoc, FieldDoc, QueryDoc, de
 from metrobloc.surface.keys import KeyProblem, KeyRing
 from metrobloc.surface.ledger import Ledger, opened
 
+ACCOUNT_LETTERS = 26
 PATIENCE_S = 30.0
 """So long does a command send again when the node does not answer."""
 
@@ -42,6 +43,7 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
     def run(  # noqa: PLR0913
         *,
         as_name: str,
+        by_name: str | None,
         data: Path | None,
         node: str,
         as_json: bool,
@@ -54,7 +56,7 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
         if [promise, draft, dry_run or None].count(None) < 2:
             cli.fail("Choose one of --promise, --draft and --dry-run.", cli.USAGE)
         with opened(data, node, setting.modules) as ledger:
-            account, key = find_actor(ledger, setting.keys, as_name, chain_id(ledger.genesis()))
+            account, key = find_signer(ledger, setting.keys, as_name, by_name)
             signers = [key]
             call = (account, action.do, _message(action, told.fields, given, ledger, setting.keys, signers))
             if dry_run:
@@ -71,6 +73,9 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
     params = [
         *options.options(told.fields, setting.keys.names),
         options.names_option("as", setting.keys.names, "Sign as this key (see `metrobloc key list`).", required=True),
+        options.names_option(
+            "by", setting.keys.names, "Sign with this key instead, which has a mandate or a session.", required=False
+        ),
         *_common(),
         click.Option(
             ["--promise"],
@@ -141,11 +146,23 @@ def resolve(  # noqa: PLR0913, PLR0917
 ) -> str:
     """Return the account or key that a name stands for; a key of one's own joins the signers."""
     if field.kind == "account":
-        return text if len(text) == 26 else find_actor(ledger, keys, text, chain)[0]
+        return text if len(text) == ACCOUNT_LETTERS else find_actor(ledger, keys, text, chain)[0]
     if text.startswith("did:key:"):
         return text
     signers.append(keys.find(text, chain)[0])
     return signers[-1].key_id
+
+
+def find_signer(ledger: Ledger, keys: KeyRing, as_name: str, by_name: str | None) -> tuple[str, SigningKey]:
+    """Return the account that acts and the key that signs: its own, or that of who has a mandate or a session of it.
+
+    Who signs for another need not have a key of the other's: its account's id does.
+    """
+    chain = chain_id(ledger.genesis())
+    if by_name is None:
+        return find_actor(ledger, keys, as_name, chain)
+    account = as_name if len(as_name) == ACCOUNT_LETTERS else find_actor(ledger, keys, as_name, chain)[0]
+    return account, find_actor(ledger, keys, by_name, chain)[1]
 
 
 def find_actor(ledger: Ledger, keys: KeyRing, name: str, chain: str) -> tuple[str, SigningKey]:

@@ -72,6 +72,9 @@ class Ledger(Protocol):
     def may(self, account: str, record: str | None) -> Page:
         """Return what an account may do."""
 
+    def who(self, do: str, after: str, limit: int) -> Page:
+        """Return who may do an action."""
+
     def receipt(self, tx: str) -> ReadReceipt:
         """Return a receipt."""
 
@@ -184,6 +187,11 @@ class Local:
     def may(self, account: str, record: str | None) -> Page:
         """Refuse: only a running node tries actions out."""
         del account, record
+        raise NoNode("Only a running node answers this; start it with `metrobloc up`.")
+
+    def who(self, do: str, after: str, limit: int) -> Page:
+        """Refuse: only a running node answers who may do what."""
+        del do, after, limit
         raise NoNode("Only a running node answers this; start it with `metrobloc up`.")
 
     def receipt(self, tx: str) -> ReadReceipt:

@@ -23,7 +23,7 @@ Proof = click.Path(path_type=Path, dir_okay=False)
 
 def add(root: click.Group, setting: Setting) -> None:
     """Add the reading commands to the root."""
-    commands = (_show, _receipt, _trust, _status, _may, _params, _keys)
+    commands = (_show, _receipt, _trust, _status, _may, _who, _params, _keys)
     for command in (*(make(setting) for make in commands), _verify(), _commit(), _completion()):
         root.add_command(command)
 
@@ -224,9 +224,40 @@ def _may(setting: Setting) -> click.Command:
             outcome = action.get("code") or ("yes" if action["allowed"] else "no")
             said = {"ok": "yes", "not_allowed": "no"}.get(outcome, outcome)
             click.echo(f"{action['do']}: {said} (allowed for: {action['allow']}{needs})")
+        for one in found["acts_for"]:
+            click.echo(f"In the name of {one['account']}: {', '.join(one['scope']) or 'everything'}.")
+        if found["frozen_until_ms"]:
+            click.echo("The account is frozen: it can only defend itself (see `metrobloc identity veto --help`).")
         click.echo(f"Account {found['account']} at height {found['height']}.")
 
     return may
+
+
+def _who(setting: Setting) -> click.Command:
+    @click.command("who")
+    @click.argument("action")
+    @click.option("--after", default="", help="Continue a page behind this account.")
+    @click.option(
+        "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="How many accounts a page has."
+    )
+    @with_ledger
+    @with_json
+    def who(action: str, after: str, limit: int, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+        """Say who may do an ACTION, such as charity.settle: accounts by their roles, and people with mandates."""
+        with opened(data, node, setting.modules) as ledger:
+            found = ledger.who(action, after, limit)
+        if as_json:
+            show_json(found)
+            return
+        click.echo(f"{action} is allowed for: {found['allow']}.")
+        for one in found["accounts"]:
+            click.echo(f"{one['account']} {one['name']} ({', '.join(one['roles'])})".replace("  ", " "))
+            for person in one["acting"]:
+                click.echo(f"  in its name: {person['account']}")
+        if found["next"]:
+            click.echo(f"There are more: --after {found['next']}")
+
+    return who
 
 
 def _params(setting: Setting) -> click.Command:

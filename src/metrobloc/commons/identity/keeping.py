@@ -60,7 +60,7 @@ def set_quota(ctx: Ctx, account: str, quota_per_hour: int) -> None:
 
 def delegate(ctx: Ctx, account: str, name: str, given: Delegation) -> None:
     """Let another account, or a bound key, act in an account's name."""
-    MutableRows(system.delegations, ctx.state)[account, name] = given
+    MutableRows(system.delegations, ctx.state)[account, name] = given.but(to=name)
 
 
 def end_delegation(ctx: Ctx, account: str, name: str) -> None:

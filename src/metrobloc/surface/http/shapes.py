@@ -176,14 +176,48 @@ class MayDo(Struct, frozen=True, omit_defaults=True):
     sentence: str = ""
 
 
+class ActsFor(Struct, frozen=True):
+    """A mandate: in whose name somebody may act, within which scope and until when."""
+
+    account: AccountId
+    scope: tuple[str, ...]
+    until_ms: int
+
+
 class May(Struct, frozen=True):
-    """What an account may do at a height and time: all actions, or those that concern a record."""
+    """What an account may do at a height and time: all actions, or those that concern a record.
+
+    `acts_for` says in whose name it may act besides; `frozen_until_ms` is 0 unless it can only defend itself.
+    """
 
     account: AccountId
     height: int
     time_ms: int
     roles: tuple[str, ...]
     actions: tuple[MayDo, ...]
+    acts_for: tuple[ActsFor, ...]
+    frozen_until_ms: int
+
+
+class Allowed(Struct, frozen=True):
+    """An account that may do something: an institution's public name, by which roles, and who acts for it."""
+
+    account: AccountId
+    name: str
+    roles: tuple[str, ...]
+    acting: tuple[ActsFor, ...]
+
+
+class Who(Struct, frozen=True):
+    """Who may do an action at a height and time; `anyone` may where no role is asked for."""
+
+    do: str
+    height: int
+    time_ms: int
+    allow: str
+    anyone: bool
+    accounts: tuple[Allowed, ...]
+    next: str | None
 
 
 class Found(Struct, frozen=True):
