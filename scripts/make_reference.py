@@ -18,6 +18,7 @@ from metrobloc.surface.connections import REFUSALS
 from metrobloc.surface.describe import AppDoc, FieldDoc, describe, param_rows, rows_of
 from metrobloc.surface.http import FAILURES, ROUTES
 from metrobloc.surface.http.document import asks_of, method_of, path_of
+from metrobloc.testing.permissions import named, roles_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 DOOR = DOCS / "api.md"
@@ -47,7 +48,36 @@ def pages() -> dict[Path, str]:
     apps = describe(app.modules())
     made = {DOCS / "reference" / f"{one.name}.md": MADE + app_page(one) for one in apps}
     made[DOCS / "reference" / "commands.md"] = MADE + commands_page()
+    made[DOCS / "reference" / "permissions.md"] = MADE + permissions_page()
     return made | {DOOR: DOOR.read_text(encoding="utf-8").partition(MARK)[0] + MARK + door_tables(apps)}
+
+
+def permissions_page() -> str:
+    """Write who may do what, by action and by role; a test tries every cell."""
+    every = [action for module in app.modules().values() for action in module.actions.values()]
+    by_action = (
+        (
+            f"`{action.do}`",
+            action.allow.describe().strip("()"),
+            "own keys only" if action.personal else "",
+            "yes" if action.defends else "",
+        )
+        for action in every
+    )
+    by_role = (
+        (f"`{role}`", ", ".join(f"`{action.do}`" for action in every if role in named(action.allow)))
+        for role in roles_of(app.modules().values())
+    )
+    return (
+        "# Who may do what\n\n"
+        "`metrobloc may NAME` says what one account may do, `metrobloc who ACTION` who may do one thing, on a running\n"
+        "city. Beyond what is asked for here an action may require more of the record that it is about.\n\n"
+        "## By action\n\nA mandate or a session can be given for every action that is not marked as asking for the\n"
+        "account's own keys.\n\n"
+        + table(("Action", "Who", "Signed with", "While frozen"), by_action)
+        + "\n## By role\n\nWhat any registered account may do is left out.\n\n"
+        + table(("Role", "Actions"), by_role)
+    )
 
 
 def door_tables(apps: Iterable[AppDoc]) -> str:
@@ -70,7 +100,7 @@ def door_tables(apps: Iterable[AppDoc]) -> str:
         + codes(ENGINE_REFUSALS)
         + "\n## Applications\n\n"
         + links
-        + "- [Commands](reference/commands.md)\n"
+        + "- [Commands](reference/commands.md)\n- [Who may do what](reference/permissions.md)\n"
     )
 
 

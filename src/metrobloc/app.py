@@ -23,6 +23,7 @@ from metrobloc.surface import (
     cli,
     mirroring,
     new_app,
+    nullifying,
     reading,
     replaying,
     running,
@@ -73,6 +74,7 @@ def commands() -> click.Group:
         webhooks.group(),
         lab.group(setting, STORIES),
         new_app.command(setting),
+        nullifying.command(setting),
     ):
         root.add_command(group)
     check_names(modules(), root.commands)

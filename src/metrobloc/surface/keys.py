@@ -63,6 +63,14 @@ class KeyRing:
             raise KeyProblem(f"There is no key named {name}; make it with `metrobloc key new {name}`{roles}.")
         return keys
 
+    def secret(self, name: str) -> bytes:
+        """Return the secret of 32 bytes that is kept beside a name's keys for nullifiers; it is made at first use."""
+        path = self._path(name).with_suffix(".nullifier.key")
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            keyfile.write_key(path, keyfile.new_key())
+        return keyfile.read_key(path).seed
+
     def _path(self, name: str) -> Path:
         if NAME.fullmatch(name) is None:
             raise KeyProblem(f"{name!r} is no name for a key: lowercase letters, digits, - and _.")

@@ -325,6 +325,8 @@ def _keys(setting: Setting) -> click.Group:
         """Replace the key called NAME by a new one, which holds after the ledger's delay; both stay in your files."""
         with opened(data, node, setting.modules) as ledger:
             account, old = actions.find_actor(ledger, setting.keys, name, chain_id(ledger.genesis()))
+            if len(ledger.record(system.accounts.path(account))["items"][0]["value"]["keys"]) > 1:
+                fail("The account has several keys; say which stay: `metrobloc identity rotate --help`.", cli.USAGE)
             made = keyfile.new_key()
             draft = ledger.draft((account, "identity.rotate", {"keys": [made.key_id]}))
             setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
