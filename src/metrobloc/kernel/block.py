@@ -96,7 +96,7 @@ class BlockRun:
         self._ids: set[bytes] = set()
         self._usage: dict[str, int] = {}
         self._hour = time_ms // HOUR_MS
-        self._active: dict[str, bool] = {}
+        self._found: dict[str, Action | None] = {}
         state = unmetered(self.state)
         self._accounts = Rows(system.accounts, state)
         self._recorded_usage = Rows(system.usage, state)
@@ -139,21 +139,20 @@ class BlockRun:
 
     def find(self, do: str) -> Action | None:
         """Return an action's declaration under the rules in force; Void when its module is not active."""
+        if do in self._found:
+            return self._found[do]
         newest = self.rules.actions.get(do)
-        if newest is None:
-            return None
-        module = do.partition(".")[0]
-        if module not in self._active:
-            found = Rows(system.modules, unmetered(self.state)).get(module)
-            self._active[module] = found is not None and found.from_height <= self.height
-        if not self._active[module]:
+        active = Rows(system.modules, unmetered(self.state)).get(do.partition(".")[0])
+        if newest is not None and (active is None or active.from_height > self.height):
             raise Void("not_active")
-        return newest.at(self.version)
+        self._found[do] = newest and newest.at(self.version)
+        return self._found[do]
 
     def perform(self, run: Run, action: Action, actor: str, message: Message, delegate: str = "") -> None:
         """Run one action as an actor, whose delegate may have signed; refuses what the actor, or delegate, may not."""
         ctx = Ctx(run, action.do.partition(".")[0], actor, run.call, delegate=delegate)
-        if not action.defends and run.time_ms < ctx.read(system.accounts)[actor].frozen_until_ms:
+        account = self._accounts.get(actor)
+        if account is not None and run.time_ms < account.frozen_until_ms and not action.defends:
             raise Refused("frozen")
         if not action.allow.holds(partial(ctx.has_role, actor)):
             raise Refused("not_allowed")
