@@ -31,8 +31,8 @@ class Terms(Record):
 
     It is paid when `needed` of the named accounts and roles have approved it, with evidence of its kind if one is
     named, from `not_before_ms` on and before `until_ms`. With nobody named, payer or payee ask for it once the rest is
-    there. The evidence must be about `evidence_about`, or else about the instalment itself. `by_module` leaves the decision to
-    the application that opened the escrow.
+    there. The evidence must be about `evidence_about`, or else about the instalment itself. `by_module` leaves the
+    decision to the application that opened the escrow.
     """
 
     amount: Amount
