@@ -1,35 +1,13 @@
 """Evidence: the scene on which its tests play, with documents in every state."""
 
-import random
-from itertools import pairwise
-from typing import Literal
-
 import msgspec
-import pytest
 
-from metrobloc.commons.evidence import story
-from metrobloc.commons.evidence.rules import (
-    HISTORY_MAX,
-    app,
-    chains,
-    current,
-    evidence,
-    history,
-    kinds,
-    lodge_for,
-    require_evidence,
-    subject,
-)
-from metrobloc.commons.evidence.types import Chain, Countersign, DeclareKind, Lodge, Supersede, Withdraw
+from metrobloc.commons.evidence.rules import app, subject
+from metrobloc.commons.evidence.types import DeclareKind, Lodge, Supersede, Withdraw
 from metrobloc.commons.identity.rules import app as identity
-from metrobloc.commons.identity.types import Accredit, Revoke
-from metrobloc.kernel import codec, envelope
-from metrobloc.kernel.context import Ctx
+from metrobloc.commons.identity.types import Accredit
 from metrobloc.kernel.module import Module
-from metrobloc.kernel.permissions import anyone
-from metrobloc.kernel.types import AccountId, Id, Message, Record, Slug
-from metrobloc.testing.edges import Case, Scene, play, unmet
-from metrobloc.testing.generated import generated
+from metrobloc.testing.edges import Scene
 
 MODULES = (identity, app)
 NOBODY = "a" * 26
