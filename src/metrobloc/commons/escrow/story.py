@@ -29,7 +29,7 @@ def play(stage: Stage) -> None:
         "wheelchair",
         (
             Terms(1_000 * YUAN, now_ms + 7 * DAY_MS, roles=("hospital",)),
-            Terms(3_000 * YUAN, now_ms + 30 * DAY_MS, evidence_kind="delivery_note", evidence_role="hospital"),
+            Terms(3_000 * YUAN, now_ms + 30 * DAY_MS, evidence_kind="delivery_note", signer_role="hospital"),
             Terms(1_000 * YUAN, now_ms + 60 * DAY_MS, (stage.account("charity"),), not_before_ms=now_ms + 40 * DAY_MS),
         ),
         14,

@@ -31,7 +31,7 @@ class Terms(Record):
 
     It is paid when `needed` of the named accounts and roles have approved it, with evidence of its kind if one is
     named, from `not_before_ms` on and before `until_ms`. With nobody named, payer or payee ask for it once the rest is
-    there. The evidence must be about `evidence_about`, or else about the instalment itself. `by_module` leaves the
+    there. The evidence must be about `about`, or else about the instalment itself. `by_module` leaves the
     decision to the application that opened the escrow.
     """
 
@@ -42,8 +42,8 @@ class Terms(Record):
     needed: Needed = 1
     not_before_ms: TimeMs = 0
     evidence_kind: Slug | None = None
-    evidence_role: Slug | None = None
-    evidence_about: Id | None = None
+    signer_role: Slug | None = None
+    about: Id | None = None
     by_module: bool = False
 
 

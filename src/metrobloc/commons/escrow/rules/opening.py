@@ -105,7 +105,7 @@ def _require_approvers(ctx: Ctx, terms: Terms, payee: str) -> None:
 
 def _require_conditions(ctx: Ctx, terms: Terms, module: str | None) -> None:
     asks = terms.evidence_kind is not None
-    app.require(asks or (terms.evidence_role, terms.evidence_about) == (None, None), "kind_missing")
+    app.require(asks or (terms.signer_role, terms.about) == (None, None), "kind_missing")
     app.require(not asks or (terms.evidence_kind or "") in ctx.read(evidence.kinds), "no_kind")
     app.require(not terms.by_module or module is not None, "no_module")
     app.require(not terms.by_module or not (terms.accounts or terms.roles), "mixed")

@@ -46,8 +46,8 @@ def _require_evidence(ctx: Ctx, deal: Escrow, key: str, terms: Terms, evidence_i
         app.require(evidence_id is None, "evidence_not_asked")
         return
     app.require(evidence_id is not None, "evidence_missing")
-    about = terms.evidence_about or key
-    found = evidence.require_evidence(ctx, evidence_id or "", terms.evidence_kind, terms.evidence_role, about)
+    about = terms.about or key
+    found = evidence.require_evidence(ctx, evidence_id or "", terms.evidence_kind, terms.signer_role, about)
     app.require(found.signer != deal.payee, "own_evidence")
 
 

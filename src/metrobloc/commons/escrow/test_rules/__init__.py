@@ -70,8 +70,8 @@ def scene(genesis: bytes | None = None, modules: tuple[Module, ...] = MODULES) -
     opened(s, "new", deal(s), accepted=False)
     of_three = by(s, "ann", "cy", amount=30, roles=("notary",), needed=2)
     in_time = by(s, amount=40, not_before_ms=FROM_MS)
-    with_deed = by(s, amount=50, evidence_kind="deed", evidence_role="notary")
-    about = by(s, "cy", amount=60, evidence_kind="deed", evidence_about=THING)
+    with_deed = by(s, amount=50, evidence_kind="deed", signer_role="notary")
+    about = by(s, "cy", amount=60, evidence_kind="deed", about=THING)
     parts = (by(s, "ann"), by(s, amount=20, roles=("hospital",)), of_three, in_time, with_deed, about)
     opened(s, "many", deal(s, *parts))
     line = [by(s, "ann", amount=amount) for amount in (1, 2, 3)]

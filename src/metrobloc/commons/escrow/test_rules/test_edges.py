@@ -75,8 +75,8 @@ OPENING = [
     Case("ann", lambda s: deal(s, by(s, roles=("hospital",))), "ok"),
     Case("ann", lambda s: deal(s, by(s, evidence_kind="deed")), "ok"),
     Case("ann", lambda s: deal(s, by(s, evidence_kind="poem")), "escrow.no_kind"),
-    Case("ann", lambda s: one(s, evidence_role="notary"), "escrow.kind_missing"),
-    Case("ann", lambda s: one(s, evidence_about=THING), "escrow.kind_missing"),
+    Case("ann", lambda s: one(s, signer_role="notary"), "escrow.kind_missing"),
+    Case("ann", lambda s: one(s, about=THING), "escrow.kind_missing"),
     Case("ann", lambda s: deal(s, by(s, by_module=True)), "escrow.no_module"),
     Case("ann", lambda s: one(s, by_module=True), "escrow.no_module"),
 ]

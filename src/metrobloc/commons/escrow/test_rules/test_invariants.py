@@ -32,8 +32,8 @@ from metrobloc.kernel.types import Message, Record
 from metrobloc.testing.edges import Scene
 
 ACTORS = ("ann", "bo", "cy", "dan", "hospital", "notary", "supervisor")
-STEPS_MS = (*[0] * 6, *[1000] * 6, *[600_000] * 3, 3_600_000)
-"""How far apart blocks are, as often as they stand here: three hundred of them take a good day."""
+STEPS_MS = (*[1000] * 6, *[600_000] * 6, *[3_600_000] * 2)
+"""How far apart steps are, as often as they stand here: a hundred and twenty of them take a good day."""
 
 
 def anything(s: Scene, chance: random.Random) -> Message:
@@ -66,10 +66,12 @@ def test_money_in_is_money_out_and_held_after_every_step(seed: int) -> None:
     opened(s, "extra", deal(s, *extra, in_order=seed % 2 == 0), accepted=False)
     ended: dict[str, tuple[int, int]] = {}
     done = 0
-    for _ in range(300):
+    for _ in range(120):
         s.stage.time_ms += chance.choice(STEPS_MS)
-        raw = s.stage.sign((chance.choice(ACTORS), anything(s, chance)))
-        done += s.stage.send([raw])[0].code == "ok"
+        for _ in range(5):  # what is refused changes nothing, so that most steps would be none
+            if s.stage.send([s.stage.sign((chance.choice(ACTORS), anything(s, chance)))])[0].code == "ok":
+                done += 1
+                break
         sums = totals(s.box.view)["cny"]
         pots = sum(s.box.view.balance(balances, f"escrow.{pot(key)}", "cny") for key, _ in s.box.view[escrows].items())
         assert sums["amount"] == sums["released"] + sums["refunded"] + sums["held"]

@@ -184,8 +184,8 @@ def test_no_module_touches_what_another_or_a_person_has_opened(how: Literal["rel
 def test_a_module_neither_releases_nor_refunds_what_is_disputed_or_overdue() -> None:
     s = begun("pot")
     s.stage.act("ann", Dispute(s["job1"], NO_PAPER))
-    for how in ("release", "refund"):
-        s.stage.act("eve", End(how, s["job1"]), refused="escrow.in_dispute")
+    for message in (End("release", s["job1"]), End("refund", s["job1"])):
+        s.stage.act("eve", message, refused="escrow.in_dispute")
     s.stage.act("supervisor", Decide(s["job1"], 12))
     assert chest(s) == 2 + 8
     s = begun(not_before_ms=START_MS + 100_000)
@@ -194,8 +194,8 @@ def test_a_module_neither_releases_nor_refunds_what_is_disputed_or_overdue() -> 
     s.stage.act("eve", End("release", s["job1"]))
     s = begun()
     at(s, UNTIL_MS)
-    for how in ("release", "refund"):
-        s.stage.act("eve", End(how, s["job1"]), refused="escrow.ended")
+    for message in (End("release", s["job1"]), End("refund", s["job1"])):
+        s.stage.act("eve", message, refused="escrow.ended")
     assert not s.box.broken()
 
 

@@ -157,7 +157,7 @@ def test_evidence_must_count_now_and_not_be_the_payees_own() -> None:
     s.stage.act("bo", pay(s, "many5", evidence=own), refused="escrow.own_evidence")
 
 
-def test_evidence_about_one_instalment_pays_no_other() -> None:
+def test_about_one_instalment_pays_no_other() -> None:
     s = scene()
     opened(s, "twin", deal(s, by(s, amount=5, evidence_kind="deed"), by(s, amount=6, evidence_kind="deed")))
     first = s.stage.act("notary", Lodge("deed", s["twin1"], "archive", START_MS, "2d" * 32)).ids[0]
