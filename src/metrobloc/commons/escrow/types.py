@@ -221,9 +221,9 @@ class Refunded(Event):
 
 
 class Disputed(Event):
-    """An instalment waits for the arbiter."""
+    """An instalment waits for the arbiter, until a time."""
 
     instalment: Id
     by: AccountId
     reason: Commitment
-    decide_by_ms: TimeMs
+    due_ms: TimeMs
