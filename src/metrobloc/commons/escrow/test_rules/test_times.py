@@ -65,6 +65,9 @@ def test_the_payee_accepts_or_the_payer_takes_all_back() -> None:
     assert has(s, "ann", "bo") == [before[0] + 10, before[1]]
     s.stage.act("ann", Cancel(s["new"]), refused="escrow.ended")
     s.stage.act("bo", Accept(s["new"]), refused="escrow.ended")
+    for message in (Accept, Cancel):
+        opened(s, "one", deal(s, by(s, "cy", amount=1)), accepted=False)
+        s.stage.act("bo" if message is Accept else "ann", message(s["one"]))
     opened(s, "two", deal(s, by(s, "cy"), by(s, "cy", amount=7)), accepted=False)
     s.stage.act("bo", Refund(s["two1"], 10))
     assert events(s, "bo", Accept(s["two"])) == ["accepted"]
@@ -119,7 +122,7 @@ NAMES: list[tuple[Sequence[tuple[str, str | None, str]], bool]] = [
 
 
 @pytest.mark.parametrize(("steps", "paid"), NAMES)
-def test_each_account_and_each_role_counts_once(steps: Sequence[tuple[str, str | None, str]], paid: bool) -> None:  # noqa: FBT001  # what a table says
+def test_each_account_and_each_role_counts_once(steps: Sequence[tuple[str, str | None, str]], *, paid: bool) -> None:
     s = scene()
     s.stage.join("flo")
     for name in ("flo", "cy", "bo"):
