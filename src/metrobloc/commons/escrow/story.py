@@ -21,6 +21,11 @@ def play(stage: Stage) -> None:
     note = DeclareKind("delivery_note", "A note signed where goods arrived", "hospital", "supervisor", private=True)
     stage.act("office", note)
 
+    _wheelchair(stage)
+    _ramps(stage)
+
+
+def _wheelchair(stage: Stage) -> None:
     stage.say("The charity sets 5,000 yuan aside for a wheelchair: for the order, the delivery, and a month of use.")
     now_ms = stage.time_ms
     chair = Open(
@@ -66,13 +71,16 @@ def play(stage: Stage) -> None:
     stage.act("supervisor", Decide(use, 600 * YUAN))
     stage.act("supervisor", Decide(use, 600 * YUAN), refused="escrow.ended")
 
+
+def _ramps(stage: Stage) -> None:
+    company = stage.account("company")
     stage.say(
         "A ramp is agreed too, with two of three to approve it. The company gives 500 yuan back, then builds nothing."
     )
     approvers = (stage.account("charity"), stage.account("civil_affairs"))
     until_ms = stage.time_ms + 10 * DAY_MS
     terms = Terms(2_000 * YUAN, until_ms, approvers, ("hospital",), 2)
-    ramp = Open(chair.payee, "aid", "ramp", (terms,), 1, stage.account("notary"))
+    ramp = Open(company, "aid", "ramp", (terms,), 1, stage.account("notary"))
     escrow, build, *_ = stage.act("charity", ramp).ids
     stage.act("company", Accept(escrow), Refund(build, 500 * YUAN))
     stage.act("civil_affairs", Release(build))
@@ -83,4 +91,4 @@ def play(stage: Stage) -> None:
 
     stage.say("Another ramp is agreed with the company and waits for its acceptance.")
     terms = Terms(2_000 * YUAN, stage.time_ms + 90 * DAY_MS, approvers, ("hospital",), 2)
-    stage.act("charity", Open(chair.payee, "aid", "ramp", (terms,), 1, stage.account("notary")))
+    stage.act("charity", Open(company, "aid", "ramp", (terms,), 1, stage.account("notary")))
