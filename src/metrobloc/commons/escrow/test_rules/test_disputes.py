@@ -1,5 +1,6 @@
 """Disputes: what stops, who decides until when, and what happens when nobody does."""
 
+import msgspec
 import pytest
 
 from metrobloc.commons.escrow.test_rules import (
@@ -18,7 +19,7 @@ from metrobloc.commons.escrow.test_rules import (
     scene,
     slow,
 )
-from metrobloc.commons.escrow.types import DAY_MS, Decide, Dispute, Refund, Release
+from metrobloc.commons.escrow.types import DAY_MS, Accept, Decide, Dispute, Refund, Release
 from metrobloc.commons.identity.types import Accredit
 from metrobloc.kernel import system
 from metrobloc.testing.edges import Scene
@@ -196,3 +197,29 @@ def test_a_dispute_comes_before_the_deadline(time_ms: int, code: str) -> None:
     s = slow()
     at(s, UNTIL_MS + time_ms)
     s.stage.act("ann", Dispute(s["many1"], NO_PAPER), refused="ok" if code == "ok" else "escrow.too_late")
+
+
+def test_receipts_tell_what_happened() -> None:
+    s = scene()
+    opening = s.stage.act("ann", deal(s, by(s, "cy"), by(s, roles=("notary",), amount=7)))
+    made, first, second, *_ = opening.ids
+    receipts = [
+        opening,
+        s.stage.act("bo", Accept(made)),
+        s.stage.act("bo", Refund(first, 2)),
+        s.stage.act("notary", Release(second, "notary")),
+        s.stage.act("bo", Dispute(first, "7c" * 32)),
+    ]
+    due_ms = s.stage.time_ms + DECIDE_MS
+    receipts.append(s.stage.act("dan", Decide(first, 5)))
+    parties = {"escrow": made, "payer": s["ann"], "payee": s["bo"], "asset": "cny", "amount": 17}
+    assert [(event.event, msgspec.json.decode(event.fields)) for one in receipts for event in one.events] == [
+        ("escrow.opened", parties),
+        ("escrow.accepted", {"escrow": made}),
+        ("escrow.refunded", {"escrow": made, "instalment": first, "amount": 2, "why": "payee"}),
+        ("escrow.approved", {"instalment": second, "account": s["notary"], "role": "notary"}),
+        ("escrow.released", {"escrow": made, "instalment": second, "amount": 7, "why": "condition"}),
+        ("escrow.disputed", {"instalment": first, "by": s["bo"], "reason": "7c" * 32, "due_ms": due_ms}),
+        ("escrow.released", {"escrow": made, "instalment": first, "amount": 5, "why": "decided"}),
+        ("escrow.refunded", {"escrow": made, "instalment": first, "amount": 3, "why": "decided"}),
+    ]
