@@ -11,6 +11,10 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.escrow import rules as escrow
+from metrobloc.commons.escrow import story as escrow_story
+from metrobloc.commons.evidence import rules as evidence
+from metrobloc.commons.evidence import story as evidence_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
@@ -34,6 +38,8 @@ from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
 STORIES = {
+    "evidence": evidence_story.play,
+    "escrow": escrow_story.play,
     "charity": charity_story.play,
     "timebank": timebank_story.play,
     # new-app: stories
@@ -46,6 +52,8 @@ def modules() -> Mapping[str, Module]:
     every = (
         identity.app,
         money.app,
+        evidence.app,
+        escrow.app,
         charity.app,
         timebank.app,
         # new-app: modules

@@ -167,6 +167,14 @@ def shift(ctx: Ctx, pot: str, asset: str, to_pot: str, amount: int) -> None:
     ctx[balances].move(f"{ctx.caller}.{pot}", f"{ctx.caller}.{to_pot}", amount, asset)
 
 
+@app.service
+def hand_over(ctx: Ctx, pot: str, asset: str, holder: str, amount: int) -> None:
+    """Move money from a pot of the calling module to another module's, `module.pot`, which must expect it."""
+    if "." not in holder:
+        raise ValueError("money is handed over to a pot; pay_out pays an account")
+    ctx[balances].move(f"{ctx.caller}.{pot}", holder, amount, asset)
+
+
 def hold_pot(hold_id: str) -> str:
     """Return the holder that keeps a hold's money."""
     return f"money.hold.{hold_id}"

@@ -9,7 +9,7 @@ import pytest
 from metrobloc.commons.identity.demo import ROLES, demo_key
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.identity.types import Accredit
-from metrobloc.commons.money.rules import app, balances, collect, pay_out, shift
+from metrobloc.commons.money.rules import app, balances, collect, hand_over, pay_out, shift
 from metrobloc.commons.money.types import (
     Hold,
     Issue,
@@ -173,7 +173,7 @@ def test_an_id_is_given_out_once() -> None:
 class Play(Message):
     """Let a pot of the toy take, give or hand on an amount."""
 
-    how: Literal["take", "give", "hand_on"]
+    how: Literal["take", "give", "hand_on", "hand_over", "lose"]
     to: AccountId
     amount: Amount
 
@@ -190,6 +190,10 @@ def play_with(ctx: Ctx, msg: Play) -> None:
         pay_out(ctx, "one", "cny", msg.to, msg.amount)
     if msg.how == "hand_on":
         shift(ctx, "one", "cny", "other", msg.amount)
+    if msg.how == "hand_over":
+        hand_over(ctx, "one", "cny", "game.inbox", msg.amount)
+    if msg.how == "lose":
+        hand_over(ctx, "one", "cny", msg.to, msg.amount)
 
 
 def test_another_module_moves_money_by_the_services_and_only_its_own() -> None:
@@ -209,4 +213,12 @@ def test_another_module_moves_money_by_the_services_and_only_its_own() -> None:
     s.stage.act("ann", Play("give", s["ann"], 36), refused="money.balances_too_low")
     s.stage.act("ann", Play("give", s["ann"], 5))
     assert held() == [45, 30, 25]
+    s.stage.act("ann", Play("hand_over", s["ann"], 31), refused="money.balances_too_low")
+    s.stage.act("ann", Play("hand_over", s["ann"], 7))
+    assert [*held(), s.box.view.balance(balances, "game.inbox", "cny")] == [45, 23, 25, 7]
     assert not s.box.broken()
+    assert not s.box.bugs
+    s.stage.act(
+        "ann", Play("lose", s["ann"], 1), refused="internal"
+    )  # a pot, or nothing: who has an account is paid out
+    assert held() == [45, 23, 25]
