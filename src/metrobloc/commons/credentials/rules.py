@@ -60,7 +60,7 @@ app = Module(
         "not_suspended": "The credential is not suspended.",
         "suspended_too_often": "The credential has been suspended seven times; revoke it and issue another.",
         "ahead": "Only what has been issued can be disowned; choose a time that has come.",
-        "too_many": "This issuer has been disowned for sixteen spans of time; choose an earlier one that covers others.",
+        "too_many": "This issuer was disowned for sixteen spans of time; choose an earlier one that covers others.",
     },
 )
 kinds = app.table("kinds", Kind, str, "unknown", "taken")

@@ -1,4 +1,4 @@
-"""A certificate and a class of degrees: issued without being shown, one in error, and an issuer whose key was stolen."""
+"""A certificate and a class of degrees, issued without being shown; one in error; an issuer whose key was stolen."""
 
 from metrobloc.commons.credentials.types import DeclareKind, Disown, Issue, Renew, Resume, Revoke, Suspend
 from metrobloc.commons.identity.demo import QUOTA_PER_HOUR

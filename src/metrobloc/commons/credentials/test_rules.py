@@ -56,7 +56,7 @@ def scene() -> Scene:
     """Set the scene.
 
     Hospitals issue `care` for at most 30 days, schools `degree`, and `old` no longer. Of the hospital's, `good` is in
-    force, `held` suspended, `gone` revoked. The school has lost its role; it issued `orphan`, and `stayed` is suspended.
+    force, `held` suspended, `gone` revoked. The school lost its role; it issued `orphan`, and `stayed` is suspended.
     """
     made = Scene([identity, app])
     stage = made.stage
