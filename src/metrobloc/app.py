@@ -31,6 +31,7 @@ from metrobloc.surface import (
     signing,
     webhooks,
 )
+from metrobloc.surface import credentials as credential_files
 from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
@@ -80,8 +81,12 @@ def commands() -> click.Group:
     ):
         root.add_command(group)
     check_names(modules(), root.commands)
+    about_files = {"credentials": credential_files.commands(setting)}
     for module in modules().values():
-        root.add_command(actions.group(setting, module))
+        made = actions.group(setting, module)
+        for command in about_files.get(module.name, ()):
+            made.add_command(command)
+        root.add_command(made)
     return root
 
 
