@@ -155,7 +155,7 @@ def write(
     written = [{"name": name, "salt": chance(SALT_BYTES).hex(), "value": value} for name, value in claims.items()]
     made = _decoded(_encoded(written), _claims)
     hashes = [digest(claim) for claim in made]
-    hashes += [chance(crypto.KEY_BYTES).hex() for _ in range(-len(hashes) % STEP)]
+    hashes += [chance(SALT_BYTES).hex() for _ in range(-len(hashes) % STEP)]
     fields = msgspec.structs.asdict(terms)
     payload = _encoded(Statement(claims=tuple(sorted(hashes)), **fields))
     _decoded(payload, _statements)

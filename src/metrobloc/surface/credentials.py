@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from metrobloc.client import NotValid, checking, credentials
+from metrobloc.client import NoNode, NotValid, Unknown, checking, credentials
 from metrobloc.client.checking import Question, Verdict
 from metrobloc.client.credentials import Credential, Terms
 from metrobloc.engine.sealer import clock_ms
@@ -119,6 +119,9 @@ def _anchor(  # noqa: PLR0913, PLR0917
     except click.exceptions.Exit:  # final: nothing of it is on the ledger
         for path in paths:
             path.unlink()
+        raise
+    except (NoNode, Unknown):
+        click.echo("The files are kept: `metrobloc credentials check FILE --online` tells if they count.", err=True)
         raise
 
 
