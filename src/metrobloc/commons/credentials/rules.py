@@ -44,7 +44,7 @@ ISSUER = "issuer"
 """The role that every issuer holds, besides the one that a kind asks for."""
 
 DAY_MS = 86_400_000
-SUSPENSIONS_MAX = 7
+SUSPENSIONS_MAX = 3
 
 app = Module(
     "credentials",
@@ -58,9 +58,9 @@ app = Module(
         "revoked": "The credential is revoked, and that is final; issue another.",
         "not_in_force": "The credential is suspended already.",
         "not_suspended": "The credential is not suspended.",
-        "suspended_too_often": "The credential has been suspended seven times; revoke it and issue another.",
+        "suspended_too_often": "The credential has been suspended three times; revoke it and issue another.",
         "ahead": "Only what has been issued can be disowned; choose a time that has come.",
-        "too_many": "This issuer was disowned for sixteen spans of time; choose an earlier one that covers others.",
+        "too_many": "This issuer was disowned for four spans of time; choose an earlier one that covers others.",
     },
 )
 kinds = app.table("kinds", Kind, str, "unknown", "taken")

@@ -7,8 +7,8 @@ from msgspec import Meta
 from metrobloc.kernel.types import AccountId, Commitment, Event, Id, Message, Public, Record, Slug, TimeMs
 
 BATCH_MAX = 64
-CHANGES_MAX = 15
-SPANS_MAX = 16
+CHANGES_MAX = 7
+SPANS_MAX = 4
 
 Days = Annotated[int, Meta(ge=1, le=36_525)]
 Commitments = Annotated[tuple[Commitment, ...], Meta(min_length=1, max_length=BATCH_MAX)]
