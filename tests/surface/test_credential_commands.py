@@ -1,6 +1,7 @@
 """A hospital writes a certificate, its holder shows a part of it, and a museum's desk checks it offline."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,34 @@ def test_a_class_is_issued_at_once_and_one_is_renewed(home: Path, city: Path, tm
     verdict(home, 1, "revoked", tmp_path / "1", "--trust", trust, "--online", *at)
 
 
+def test_it_may_be_anchored_in_another_way_and_is_found_by_its_commitment(
+    home: Path, city: Path, tmp_path: Path
+) -> None:
+    at, trust, cred = ("--data", city), tmp_path / "trust", tmp_path / "cred.json"
+    done(home, "trust --out", trust, *at)
+    done(home, "key new li")
+    told = done(home, f"credentials write {KIND} --holder li --no-anchor --json --out", cred, claims(tmp_path), *at)
+    (one,) = told.json()["credentials"]
+    assert one["file"] == str(cred)
+    assert "id" not in json.loads(cred.read_text())
+    said = done(home, f"credentials write {KIND} --no-anchor --out", tmp_path / "more", claims(tmp_path), *at)
+    assert said.out.startswith("commitment ")
+    failed(home, 1, "Not valid (not_anchored)", "credentials prove --out", tmp_path / "proven", cred, *at)
+    verdict(home, 1, "not_anchored", cred, "--trust", trust, "--online", *at)
+    early = tmp_path / "early.json"
+    done(home, "credentials present --nonce 1 --as li --out", early, cred)
+    times = json.loads(b64decode(json.loads(cred.read_text())["statement"]["payload"]))
+    spans = ("--from", times["from_ms"], "--until", times["until_ms"])
+    draft = tmp_path / "draft"
+    issue = f"credentials issue --kind care --as hospital --commitments {one['commitment']}"
+    done(home, issue, *spans, "--draft", draft, *at)
+    done(home, "send", draft, *at)
+    verdict(home, 0, "ok", cred, "--trust", trust, "--online", *at)
+    done(home, "credentials prove --out", tmp_path / "proven", cred, *at)
+    verdict(home, 0, "ok", tmp_path / "proven", "--trust", trust)
+    failed(home, 1, "Not valid (bad_presentation)", "credentials prove --out", tmp_path / "x", early, *at)
+
+
 def test_what_the_ledger_refuses_leaves_no_file(home: Path, city: Path, tmp_path: Path) -> None:
     at, cred = ("--data", city), tmp_path / "cred.json"
     write = ("--out", cred, claims(tmp_path), *at)
@@ -190,6 +219,7 @@ def test_claims_that_are_none_are_wrong_usage(home: Path, city: Path, tmp_path: 
     failed(home, 2, "have one name", write, tmp_path / "out", *two, *at)
     failed(home, 2, "once for each file", write, cred, "--holder", "did:key:z", *two, *at)
     failed(home, 2, "Only one credential at a time", write, cred, "--renews", "a" * 26, *two, *at)
+    failed(home, 2, "anchored here", write, cred, "--renews", "a" * 26, "--no-anchor", two[0], *at)
     failed(home, 2, "There is no key named nobody", write, cred, "--holder", "nobody", two[0], *at)
     failed(home, 1, "Not valid (out_of_bounds)", write, cred, "--holder", "did:key:z", two[0], *at)
     failed(home, 2, "is no time", "credentials write --kind care --until soon --as hospital --out", cred, two[0], *at)

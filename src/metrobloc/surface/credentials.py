@@ -15,7 +15,8 @@ import msgspec
 
 from metrobloc.client import NoNode, NotValid, Unknown, checking, credentials
 from metrobloc.client.checking import Question, Verdict
-from metrobloc.client.credentials import Credential, Terms
+from metrobloc.client.credentials import Credential, Opened, Terms
+from metrobloc.commons.credentials import rules
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.genesis import chain_id
@@ -46,6 +47,7 @@ def _write(setting: Setting) -> click.Command:
     @click.option("--until", required=True, help="Until when it is valid: 2026-12-31, +365d.")
     @click.option("--holder", multiple=True, help="The did:key that can present it, or the name of one of your keys.")
     @click.option("--renews", help="The id of the credential that it replaces.")
+    @click.option("--no-anchor", is_flag=True, help="Only sign; print the commitments, to be anchored in another way.")
     @click.option("--as", "as_name", required=True, shell_complete=names, help="Sign as this key, the issuer's.")
     @click.option("--out", type=New, required=True, help="The file to write; a folder for several.")
     @with_ledger
@@ -58,6 +60,7 @@ def _write(setting: Setting) -> click.Command:
         until: str,
         holder: tuple[str, ...],
         renews: str | None,
+        no_anchor: bool,
         as_name: str,
         out: Path,
         data: Path | None,
@@ -68,9 +71,12 @@ def _write(setting: Setting) -> click.Command:
 
         CLAIMS is a file with one JSON object: names of claims and their values. Several become the credentials of one
         transaction, each written into the folder --out under its file's name; --holder then comes once for each.
+
+        With --no-anchor several can sign the anchoring: give the commitments to `metrobloc credentials issue --draft`.
+        Once they are anchored, `metrobloc credentials prove` finds the credential.
         """
-        if len(claims) > 1 and renews is not None:
-            fail("Only one credential at a time is renewed; give one file of claims.", cli.USAGE)
+        if renews is not None and (len(claims) > 1 or no_anchor):
+            fail("Only one credential at a time is renewed, and anchored here; give one file of claims.", cli.USAGE)
         if holder and len(holder) != len(claims):
             fail("Give --holder once for each file of claims, in their order, or not at all.", cli.USAGE)
         said = [_read_claims(path) for path in claims]
@@ -84,11 +90,28 @@ def _write(setting: Setting) -> click.Command:
                 credentials.write(Terms(chain, account, kind, from_ms, until_ms, one), each, key)
                 for one, each in zip(holders, said, strict=True)
             ]
-            _anchor(ledger, account, key, files, paths, renews, as_json=as_json)
+            if no_anchor:
+                _keep(files, paths, as_json=as_json)
+            else:
+                _anchor(ledger, account, key, files, paths, renews, as_json=as_json)
         if not as_json:
             click.echo("Written: " + ", ".join(str(path) for path in paths) + ". Give each to its holder alone.")
 
     return write
+
+
+def _keep(files: Sequence[Credential], paths: Sequence[Path], *, as_json: bool) -> None:
+    """Write the files without an id, and tell what is to be anchored."""
+    for file, path in zip(files, paths, strict=True):
+        write_new(path, credentials.to_bytes(file), 0o600)
+    told = [
+        {"file": str(path), "commitment": credentials.commitment(file)} for file, path in zip(files, paths, strict=True)
+    ]
+    if as_json:
+        show_json({"credentials": told})
+        return
+    for one in told:
+        click.echo(f"commitment {one['commitment']}")
 
 
 def _anchor(  # noqa: PLR0913, PLR0917
@@ -134,11 +157,23 @@ def _prove(setting: Setting) -> click.Command:
     def prove(file: Path, out: Path, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
         """Put fresh proofs from the ledger into a copy of the credential FILE, so that it can be checked offline."""
         with opened(data, node, setting.modules) as ledger, _valid():
-            made = checking.prove(credentials.read(file.read_bytes()), lambda key: ledger.record_proof(key, None))
+            whole = _anchored(credentials.read(file.read_bytes()), ledger)
+            made = checking.prove(whole, lambda key: ledger.record_proof(key, None))
         write_new(out, credentials.to_bytes(made), 0o600)
         _told(out, made, "has fresh proofs", as_json=as_json)
 
     return prove
+
+
+def _anchored(whole: Opened, ledger: Ledger) -> Opened:
+    """Return a file with its id; the ledger knows it by the commitment where the file was anchored in another way."""
+    if whole.file.id is not None:
+        return whole
+    found = ledger.record(rules.commitments.path((whole.statement.issuer, whole.commitment)))["items"]
+    if not found:
+        raise NotValid("not_anchored")
+    file = msgspec.structs.replace(whole.file, id=found[0]["value"]["credential"])
+    return credentials.read(credentials.to_bytes(file))
 
 
 def _present(setting: Setting) -> click.Command:
@@ -222,8 +257,9 @@ def _check(setting: Setting) -> click.Command:
         whole, proofs = file.read_bytes(), [path.read_bytes() for path in proof]
         if online:
             with opened(data, node, setting.modules) as ledger, suppress(NotValid):  # what is wrong, the check says
-                made = checking.prove(credentials.read(whole), lambda key: ledger.record_proof(key, None))
-                proofs += [bytes(one) for one in made.proofs]
+                found = _anchored(credentials.read(whole), ledger)
+                proofs += [ledger.record_proof(key, None) for key in checking.needed(found)]
+                whole = credentials.to_bytes(found.file)
         trusted = None if trust is None else trust.read_bytes()
         verdict = checking.check(whole, proofs, trusted, Question(now_ms, at_ms, fresh_ms, nonce, audience))
         _show(verdict, as_json=as_json)
