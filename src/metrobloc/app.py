@@ -11,6 +11,8 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.credentials import rules as credentials
+from metrobloc.commons.credentials import story as credentials_story
 from metrobloc.commons.escrow import rules as escrow
 from metrobloc.commons.escrow import story as escrow_story
 from metrobloc.commons.evidence import rules as evidence
@@ -34,6 +36,7 @@ from metrobloc.surface import (
     signing,
     webhooks,
 )
+from metrobloc.surface import credentials as credential_files
 from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
@@ -41,6 +44,7 @@ STORIES = {
     "evidence": evidence_story.play,
     "escrow": escrow_story.play,
     "charity": charity_story.play,
+    "credentials": credentials_story.play,
     "timebank": timebank_story.play,
     # new-app: stories
 }
@@ -54,6 +58,7 @@ def modules() -> Mapping[str, Module]:
         money.app,
         evidence.app,
         escrow.app,
+        credentials.app,
         charity.app,
         timebank.app,
         # new-app: modules
@@ -86,8 +91,12 @@ def commands() -> click.Group:
     ):
         root.add_command(group)
     check_names(modules(), root.commands)
+    about_files = {"credentials": credential_files.commands(setting)}
     for module in modules().values():
-        root.add_command(actions.group(setting, module))
+        made = actions.group(setting, module)
+        for command in about_files.get(module.name, ()):
+            made.add_command(command)
+        root.add_command(made)
     return root
 
 

@@ -87,6 +87,46 @@ class PromiseBroken(Exception):
         self.evidence = evidence
 
 
+PROBLEMS = {
+    "bad_presentation": "The holder's signature does not hold for what is shown; ask her to present it again.",
+    "bad_proof": "A proof in the file, or given beside it, does not hold; make it again.",
+    "bad_signature": "The issuer's signature does not hold for the statement; it has been changed.",
+    "claim_not_signed": "A claim, or its salt, is not as the issuer signed it; it has been changed.",
+    "claim_twice": "The file shows two claims of one name; show each once.",
+    "claims_order": "The statement's hashes are not sorted, each once; its issuer must write it again.",
+    "disowned": "The city office has disowned what this issuer issued at that time; it is void.",
+    "expired": "The credential has expired; ask its holder to have it renewed.",
+    "foreign_key": "The key that signed the statement is not the issuer's.",
+    "no_holder": "The statement names no holder's key, so that nobody can prove to be its holder.",
+    "not_anchored": "There is no such credential on the ledger.",
+    "not_presented": "The holder has not signed for this occasion; ask her to present it with your nonce.",
+    "not_yet": "The credential is not in force yet.",
+    "other_audience": "The holder signed this for somebody else.",
+    "other_nonce": "The holder signed another nonce: this was shown before, or to somebody else.",
+    "other_statement": "The ledger's credential is of another statement than this.",
+    "other_terms": "The statement's issuer, kind or times are not those of the ledger's credential.",
+    "revoked": "The credential is revoked.",
+    "stale": "The proofs are older than you accept, so that it may be revoked by now; have them made again.",
+    "suspended": "The credential is suspended.",
+    "unproved": "A proof is missing that this needs; make it with `metrobloc credentials prove`.",
+    "unusable": "The trust file is none; make it with `metrobloc trust`.",
+    "untrusted": "It holds, but no trust file was given that leads to who signed the proofs.",
+    "wrong_chain": "A proof is of another chain than the statement.",
+    "wrong_payload_type": "The envelope holds something else than a credential's statement.",
+}
+"""Why a credential is not accepted, beside the reasons of `codec.MALFORMED`."""
+
+
+class NotValid(Exception):
+    """A credential's file does not hold what it says; `code` is a key of PROBLEMS or of `codec.MALFORMED`."""
+
+    def __init__(self, code: str, sentence: str = "") -> None:
+        """Keep the code and its sentence for people."""
+        self.code = code
+        self.sentence = sentence or PROBLEMS[code]
+        super().__init__(f"{code}: {self.sentence}")
+
+
 @contextmanager
 def plainly() -> Iterator[None]:
     """Let what the kernel finds malformed end as the client's own `Malformed`."""

@@ -1,0 +1,1 @@
+"""What an accredited institution states about somebody: anchored without being shown, and revocable."""
