@@ -133,6 +133,20 @@ def open_checkpoint(data: bytes, chain: str, key_id: str) -> tuple[Checkpoint, i
     return Checkpoint(chain, _number(size), _b64(root, 32)), time_s
 
 
+def read_head(note: Note) -> Checkpoint:
+    """Read what a checkpoint of any C2SP log says; lines of the log's own may follow. No signature is checked."""
+    lines = note.body.split("\n")[:-1]
+    _require(len(lines) >= 3 and all(lines), "a checkpoint has an origin, a size and a root, and no empty line")
+    return Checkpoint(lines[0], _number(lines[1]), _b64(lines[2], 32))
+
+
+def signed_by(note: Note, name: str, key_ids: Iterable[str]) -> Note | None:
+    """Return a note with the signatures of these keys alone, or None; a wrong one is a ValueError."""
+    hints = [_hint(name, ED25519, public_key(key)) for key in key_ids if is_signed(note, name, key)]
+    lines = tuple(line for line in note.signatures if line.name == name and line.hint in hints)
+    return Note(note.body, lines) if lines else None
+
+
 def sign_succession(succession: Succession, old: SigningKey, new: SigningKey) -> bytes:
     """Sign an operator's change of key by both keys."""
     chain = succession.chain
