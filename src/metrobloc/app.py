@@ -25,11 +25,13 @@ from metrobloc.surface import (
     cli,
     mirroring,
     new_app,
+    publishing,
     reading,
     replaying,
     running,
     signing,
     webhooks,
+    witnessing,
 )
 from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
@@ -75,6 +77,8 @@ def commands() -> click.Group:
         replaying.group(setting, REPLAYS),
         mirroring.group(setting),
         webhooks.group(),
+        publishing.group(setting),
+        witnessing.group(setting),
         lab.group(setting, STORIES),
         new_app.command(setting),
     ):

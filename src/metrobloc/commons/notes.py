@@ -164,6 +164,16 @@ def open_succession(data: bytes, chain: str) -> Succession:
     return Succession(chain, old, new, _number(size))
 
 
+def heirs(key_ids: Iterable[str], chain: str, steps: Iterable[bytes]) -> tuple[str, ...]:
+    """Return these keys, and those that took over from them by the notes of a chain's successions, in their order."""
+    known = list(dict.fromkeys(key_ids))
+    for step in steps:
+        change = open_succession(step, chain)
+        if change.old in known and change.new not in known:
+            known.append(change.new)
+    return tuple(known)
+
+
 def sign_promise(promise: Promise, key: SigningKey) -> bytes:
     """Sign the promise that a transaction will be in the log."""
     body = f"{promise.chain}\npromise\n{promise.tx_id}\n{promise.size}\n{promise.by_ms}\n"

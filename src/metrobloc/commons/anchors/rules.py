@@ -45,7 +45,7 @@ app = Module(
         "anchored_already": "This head is recorded already.",
         "older": "A newer head of this log is recorded already.",
         "contradicts": "Another head of the same size is recorded: show both with anchors.accuse.",
-        "not_consistent": "The path does not show that the log goes on from the head that is recorded; fetch a new one.",
+        "not_consistent": "The path does not show that the log goes on from the recorded head; fetch a new one.",
         "no_contradiction": "Both heads can be true, or the path does not show otherwise.",
         "not_a_succession": "The note is no change of this log's present key that both keys have signed.",
         "key_used": "The log has signed with this key before; a change leads to a new one.",
@@ -107,7 +107,7 @@ def accuse(ctx: Ctx, msg: Accuse) -> None:
     shown = first_note, second_note, root.hex(), msg.path
     ctx[forks].add((msg.log, fork), Fork(log.origin, log.name, log.keys, *shown, ctx.actor, ctx.time_ms))
     ctx[logs][msg.log] = log.but(stopped=fork)
-    ctx.emit(Accused(msg.log, fork, first.size, second.size))
+    ctx.emit(Accused(msg.log, fork))
 
 
 @app.tx(allow=role(OFFICE) | role(SUPERVISOR))
@@ -130,7 +130,7 @@ def unwatch(ctx: Ctx, msg: Unwatch) -> None:
 
 @app.query
 def standing(view: View, origin: Public) -> dict[str, object]:
-    """Tell of a log, by its origin, its identifier here, its newest head and its forks; nothing if it is not watched."""
+    """Tell a log's identifier, key and newest head, by its origin, and what has stopped it; nothing if not watched."""
     log = log_id(origin)
     known = view[logs].get(log)
     if known is None:
@@ -194,13 +194,13 @@ def _succession(ctx: Ctx, log: WatchedLog, note: str) -> Succession:
 
 @app.invariant
 def every_log_is_kept_under_its_origin(view: View) -> bool:
-    """A log's identifier follows from its origin, so that it is watched once."""
+    """See that an identifier follows from the origin, so that a log is watched once."""
     return all(key == log_id(log.origin) for key, log in view[logs].items())
 
 
 @app.invariant
 def every_head_is_signed_by_its_log(view: View) -> bool:
-    """The note of a head says its size and root, and a key of the log has signed it."""
+    """Open each head's note: it says this size and root, and a key of the log has signed it."""
     for key, head in view[heads].items():
         log = view[logs].get(key)
         if log is None:
@@ -213,7 +213,7 @@ def every_head_is_signed_by_its_log(view: View) -> bool:
 
 @app.invariant
 def every_fork_shows_two_histories(view: View) -> bool:
-    """The two notes of a fork are signed by the log, and cannot both be true."""
+    """Check each fork as a stranger would: the log has signed both notes, and they cannot both be true."""
     for fork in (fork for _, fork in view[forks].items()):
         read = [read_checkpoint(note, fork.origin) for note in (fork.first, fork.second)]
         signed = [notes.signed_by(note, fork.name, fork.keys) is not None for _, note in read]
@@ -224,6 +224,6 @@ def every_fork_shows_two_histories(view: View) -> bool:
 
 @app.invariant
 def a_log_is_stopped_by_a_fork_of_its_own(view: View) -> bool:
-    """Whoever is stopped is stopped by what anybody can check."""
+    """See that whoever is stopped is stopped by what anybody can check."""
     stopped = [(key, log.stopped) for key, log in view[logs].items() if log.stopped is not None]
     return all(view[forks].get(fork) is not None for fork in stopped)

@@ -101,7 +101,9 @@ def play(stage: Stage) -> None:
     harbour.grow("a divorce")
     stage.act("bo", Anchor(name, harbour.note(), harbour.path(6)), refused="anchors.stopped")
 
-    stage.say("The operator explains and goes on with the history that was anchored; the office lets it, the fork stays.")
+    stage.say(
+        "The operator explains and goes on with the history that was anchored; the office lets it, the fork stays."
+    )
     stage.act("office", Clear(name))
     stage.act("bo", Anchor(name, harbour.note(), harbour.path(6)))
 

@@ -14,6 +14,7 @@ from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.money.rules import app as money
 from metrobloc.commons.notes import Note, Succession
 from metrobloc.kernel import crypto
+from metrobloc.kernel.block import Calls
 from metrobloc.kernel.types import INT_MAX, Message
 from metrobloc.testing.edges import Case, Scene, play, unmet
 from metrobloc.testing.generated import generated
@@ -201,7 +202,7 @@ def test_what_is_told() -> None:
     fork = fork_id(ONE.checkpoint(), history("A", "b").checkpoint())
     assert [(one.event, bytes(one.fields).decode()) for one in told] == [
         ("anchors.anchored", f'{{"log":"{LOG}","root":"{FIVE.root(5)}","size":5}}'),
-        ("anchors.accused", f'{{"first_size":1,"fork":"{fork}","log":"{LOG}","second_size":2}}'),
+        ("anchors.accused", f'{{"fork":"{fork}","log":"{LOG}"}}'),
     ]
 
 
@@ -271,7 +272,7 @@ def test_what_carries_much_costs_work() -> None:
     long = ("0" * 64,) * 64
     run = s.box.machine.open_block(s.stage.time_ms)
     rules = s.box.rules.actions
-    calls = [(rules["anchors.anchor"], s["ann"], Anchor(LOG, THREE.note("x" * 15_000), long)) for _ in range(16)]
+    calls: Calls = [(rules["anchors.anchor"], s["ann"], Anchor(LOG, THREE.note("x" * 15_000), long)) for _ in range(16)]
     code, _ = run.execute("0" * 32, calls)
     assert code == "anchors.anchored_already"
     assert 20 <= run.work <= 16 * 100

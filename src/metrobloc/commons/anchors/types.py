@@ -5,7 +5,6 @@ from typing import Annotated
 from msgspec import Meta
 
 from metrobloc.kernel.types import AccountId, Amount, Digest, Document, Event, Id, Key, Message, Public, Record, TimeMs
-from metrobloc.kernel.types import Total as Size
 
 Path = Annotated[tuple[Digest, ...], Meta(max_length=64)]
 """The hashes of a proof of consistency (RFC 9162, section 2.1.4); a log of 2^53 leaves needs fewer."""
@@ -124,8 +123,6 @@ class Accused(Event):
 
     log: Id
     fork: Id
-    first_size: Size
-    second_size: Size
 
 
 class Cleared(Event):
