@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -176,8 +177,7 @@ def test_the_page_of_a_log_follows_from_its_origin() -> None:
 def test_heirs_are_known_by_an_unbroken_row() -> None:
     keys = [SigningKey(bytes([n]) * 32) for n in range(1, 5)]
     steps = [
-        notes.sign_succession(notes.Succession("c", old.key_id, new.key_id, 1), old, new)
-        for old, new in zip(keys, keys[1:], strict=False)
+        notes.sign_succession(notes.Succession("c", old.key_id, new.key_id, 1), old, new) for old, new in pairwise(keys)
     ]
     ids = tuple(key.key_id for key in keys)
     assert notes.heirs(ids[:1], "c", steps) == ids

@@ -141,8 +141,10 @@ def read_head(note: Note) -> Checkpoint:
 
 
 def signed_by(note: Note, name: str, key_ids: Iterable[str]) -> Note | None:
-    """Return a note with the signatures of these keys alone, or None; a wrong one is a ValueError."""
-    hints = [_hint(name, ED25519, public_key(key)) for key in key_ids if is_signed(note, name, key)]
+    """Return a note with what these keys have signed and co-signed alone, or None; a wrong one is a ValueError."""
+    signers = [key for key in key_ids if is_signed(note, name, key)]
+    hints = [_hint(name, ED25519, public_key(key)) for key in signers]
+    hints += [_hint(name, COSIGNATURE, public_key(key)) for key in signers if cosigned_s(note, name, key) is not None]
     lines = tuple(line for line in note.signatures if line.name == name and line.hint in hints)
     return Note(note.body, lines) if lines else None
 

@@ -9,9 +9,8 @@ the same reason a folder is never brought back from a backup: make a new witness
 """
 
 import fcntl
-import os
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import msgspec
 from msgspec import Struct
@@ -58,7 +57,7 @@ class _Named(Struct, frozen=True, forbid_unknown_fields=True):
 class Witness:
     """An open witness: nobody else has its folder meanwhile."""
 
-    def __init__(self, home: Path, name: str, key: SigningKey, lock: int) -> None:
+    def __init__(self, home: Path, name: str, key: SigningKey, lock: IO[bytes]) -> None:
         """Bind the parts; use `create` or `open`."""
         self.home = home
         self.name = name
@@ -91,16 +90,16 @@ class Witness:
                 kept = witness._read(path)
                 witness.logs[kept.log.origin] = kept
         except (msgspec.MsgspecError, ValueError, OSError) as error:
-            os.close(lock)
+            lock.close()
             raise MachineFault(f"The witness in {home} is damaged ({error}). {NO_BACKUP}") from error
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         return witness
 
     def close(self) -> None:
         """Give the folder up."""
-        os.close(self._lock)
+        self._lock.close()
 
     def watch(self, log: Log) -> None:
         """Watch a log from now on, or trust further keys of one that is watched."""
@@ -185,11 +184,12 @@ class Witness:
         return notes.cosigned_s(notes.read(kept.note.encode()), self.name, self.key.key_id)
 
 
-def _locked(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(path: Path) -> IO[bytes]:
+    """Lock the folder (a POSIX record lock: gone with the process, not inherited)."""
+    lock = path.open("ab")
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        os.close(handle)
+        lock.close()
         raise MachineFault(f"Another process uses the witness in {path.parent}; end it first.") from error
-    return handle
+    return lock

@@ -1,6 +1,5 @@
 """The commands of the log: publish it for static file servers, check a published one, anchor others' heads."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import msgspec
 
 from metrobloc.commons import notes, witnessing
 from metrobloc.commons.anchors.heads import log_id
-from metrobloc.commons.anchors.types import Accuse
+from metrobloc.commons.anchors.types import Accuse, Anchor
 from metrobloc.engine.audit import Trust, read_trust
 from metrobloc.engine.publishing import Checked, Unsound, check, publish
+from metrobloc.kernel.crypto import public_key
 from metrobloc.kernel.genesis import chain_id
+from metrobloc.kernel.types import Message
 from metrobloc.surface import actions, cli
 from metrobloc.surface.cli import Setting, fail, show_json, with_json, with_ledger
 from metrobloc.surface.ledger import Ledger, opened
@@ -102,9 +103,12 @@ def _told(found: Checked) -> dict[str, object]:
 
 def _trust(raw: bytes) -> Trust:
     try:
-        return read_trust(raw)
+        trusted = read_trust(raw)
+        for key in trusted.keys:
+            public_key(key)
     except ValueError as error:
-        fail(str(error), cli.USAGE)
+        fail(f"Nobody is trusted: {error}.".replace("..", "."), cli.USAGE)
+    return trusted
 
 
 def _anchor(setting: Setting) -> click.Command:
@@ -124,8 +128,8 @@ def _anchor(setting: Setting) -> click.Command:
             known = ledger.query("anchors", "standing", {"origin": head.chain})["value"]
             old = known["head"]["size"] if known and known["head"] else 0
             path = other.consistency(old, head.size).path if 0 < old < head.size else ()
-            fields = {"log": log_id(head.chain), "note": note.decode(), "path": path}
-            _send(setting, ledger, name, ("anchors.anchor", fields), as_json=as_json)
+            made = Anchor(log_id(head.chain), note.decode(), path)
+            _send(setting, ledger, name, made, as_json=as_json)
 
     return anchor
 
@@ -143,14 +147,11 @@ def _accuse(setting: Setting) -> click.Command:
         except msgspec.MsgspecError as error:
             fail(f"This is no file of a witness ({error}).", cli.USAGE)
         with opened(data, node, setting.modules) as ledger:
-            fields = {key: value for key, value in msgspec.structs.asdict(shown).items() if value is not None}
-            _send(setting, ledger, name, ("anchors.accuse", fields), as_json=as_json)
+            _send(setting, ledger, name, shown, as_json=as_json)
 
     return accuse
 
 
-def _send(
-    setting: Setting, ledger: Ledger, name: str, call: tuple[str, Mapping[str, object]], *, as_json: bool
-) -> None:
+def _send(setting: Setting, ledger: Ledger, name: str, message: Message, *, as_json: bool) -> None:
     account, key = actions.find_actor(ledger, setting.keys, name, chain_id(ledger.genesis()))
-    actions.send(actions.sign(ledger.draft((account, *call)), [key]), ledger, as_json=as_json)
+    actions.send(actions.sign(ledger.draft((account, message)), [key]), ledger, as_json=as_json)

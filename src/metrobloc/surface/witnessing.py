@@ -14,6 +14,7 @@ from metrobloc.engine.audit import read_trust
 from metrobloc.engine.cosigned import COSIGNED_FILE, keep_cosigned
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.witness import Witness
+from metrobloc.kernel.crypto import public_key
 from metrobloc.surface import cli
 from metrobloc.surface.asking_witnesses import ask_witness
 from metrobloc.surface.cli import Setting, fail, home, show_json, with_json, with_ledger, write_new
@@ -79,6 +80,8 @@ def _watch() -> click.Command:
         try:
             if trust is not None:
                 trusted = read_trust(trust.read())
+                for key in trusted.keys:
+                    public_key(key)
                 log = Log(trusted.chain, trusted.chain, tuple(trusted.keys))
             else:
                 name, key = witnessing.read_vkey(str(vkey))
@@ -183,14 +186,16 @@ def _checked(witness: Witness, ledger: Ledger) -> bytes:
     grown = ledger.consistency(size, new.size)
     path = tuple(bytes.fromhex(part) for part in grown.path)
     try:
-        witness.cosign(Asked(size, path, raw), clock_ms() // 1000)
+        line = witness.cosign(Asked(size, path, raw), clock_ms() // 1000)
     except Contradiction as found:
         file = witness.refuse(found.note, path, bytes.fromhex(grown.old_root))
         proof = f" {file} shows it to anybody; `metrobloc log accuse` takes it." if file else ""
         _tell_fork(f"The node shows another history than the one that this witness has co-signed.{proof}")
     except Turned as turned:
         fail(turned.sentence, cli.NOT_TAKEN)
-    return witness.logs[new.chain].note.encode()
+    (added,) = witnessing.read_lines(note, line)
+    others = [one for one in note.signatures if (one.name, one.hint) != (added.name, added.hint)]
+    return notes.render(Note(note.body, (*others, added)))
 
 
 def _tell_fork(sentence: str) -> None:

@@ -168,7 +168,7 @@ def _signed(ctx: Ctx, log: WatchedLog, keys: tuple[str, ...], note: str) -> tupl
 
     What others have signed is dropped: their names are nothing that this ledger would keep for ever.
     """
-    ctx.work(SIGNATURE_WORK * len(keys))
+    ctx.work(2 * SIGNATURE_WORK * len(keys))
     try:
         head, read = read_checkpoint(note, log.origin)
     except ValueError:
