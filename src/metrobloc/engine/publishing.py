@@ -63,11 +63,11 @@ def publish(folder: Path, source: Source, succession: list[str], done: Callable[
     old = Checkpoint(new.chain, 0, log.root())
     if (folder / CHECKPOINT_FILE).exists():
         old = _head(read_bounded(folder / CHECKPOINT_FILE, NOTE_BYTES_MAX), "the folder")
+        if old.chain != new.chain:
+            raise Unsound(f"The folder holds the log {old.chain}, and this is {new.chain}: choose another folder.")
+        if old.size > new.size:
+            raise Unsound(f"The folder holds {old.size} entries, and this log has {new.size}: it was cut back.")
         log = _load(folder, old)
-    if old.chain != new.chain:
-        raise Unsound(f"The folder holds the log {old.chain}, and this is {new.chain}: choose another folder.")
-    if old.size > new.size:
-        raise Unsound(f"The folder holds {old.size} entries, and this log has {new.size}: it was cut back.")
     full: list[Place] = []
     for place, data in _bundles(source, old.size, new.size):
         log = _append(folder, log, place, data, full)

@@ -73,7 +73,14 @@ def _watch() -> click.Command:
     @click.option("--vkey", help="Any other log's key, as C2SP's tools write it: NAME+HASH+KEY.")
     @click.option("--origin", help="With --vkey: the first line of its checkpoints, if that is not the key's name.")
     @with_json
-    def watch(folder: Path, trust: Any, vkey: str | None, origin: str | None, as_json: bool) -> None:  # noqa: ANN401, FBT001
+    def watch(
+        *,
+        folder: Path,
+        trust: Any,  # noqa: ANN401  # click's file
+        vkey: str | None,
+        origin: str | None,
+        as_json: bool,
+    ) -> None:
         """Watch a log from now on, or trust another key of one that is watched."""
         if (trust is None) == (vkey is None) or (origin and not vkey):
             fail("Name a log by --trust FILE, or by --vkey (and --origin).", cli.USAGE)

@@ -27,7 +27,7 @@ async def consistency(state: State, old: Old, new: New) -> Response[bytes]:
     """Prove that the log of `new` leaves begins with that of `old` leaves (RFC 9162, section 2.1.4); hashes in hex."""
     node = node_of(state)
     if old > new:
-        raise HTTPException(status_code=400, detail="The old size must not be larger than the new one.")
+        raise TurnedAway(409, "not_grown", "The old size is larger than the new one; a log only grows.")
     if new > node.machine.log.size:
         raise TurnedAway(409, "not_reached", "The log is not so long yet.")
     async with turn(state):
