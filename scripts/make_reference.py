@@ -28,6 +28,7 @@ MADE = "<!-- Made by scripts/make_reference.py; do not edit. -->\n\n"
 FURTHER = (
     (409, "clock", "The time lies before the last block, or ahead of what may be simulated."),
     (409, "expires_too_late", "A draft may not stay valid for so long."),
+    (409, "not_grown", "A proof leads from a size of the log to one that is not smaller."),
     (409, "not_reached", "The place lies beyond the newest block; come back when it is there."),
     (413, "too_much_work", "The question would read more than one may; ask for less."),
     (503, "mirror_behind", "The mirror has not come to `min_height` yet; ask again."),

@@ -11,6 +11,8 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.anchors import rules as anchors
+from metrobloc.commons.anchors import story as anchors_story
 from metrobloc.commons.credentials import rules as credentials
 from metrobloc.commons.credentials import story as credentials_story
 from metrobloc.commons.escrow import rules as escrow
@@ -30,11 +32,13 @@ from metrobloc.surface import (
     mirroring,
     new_app,
     nullifying,
+    publishing,
     reading,
     replaying,
     running,
     signing,
     webhooks,
+    witnessing,
 )
 from metrobloc.surface import credentials as credential_files
 from metrobloc.surface.describe import check_names
@@ -43,6 +47,7 @@ from metrobloc.testing import lab
 STORIES = {
     "evidence": evidence_story.play,
     "escrow": escrow_story.play,
+    "anchors": anchors_story.play,
     "charity": charity_story.play,
     "credentials": credentials_story.play,
     "timebank": timebank_story.play,
@@ -59,6 +64,7 @@ def modules() -> Mapping[str, Module]:
         evidence.app,
         escrow.app,
         credentials.app,
+        anchors.app,
         charity.app,
         timebank.app,
         # new-app: modules
@@ -85,6 +91,8 @@ def commands() -> click.Group:
         replaying.group(setting, REPLAYS),
         mirroring.group(setting),
         webhooks.group(),
+        publishing.group(setting),
+        witnessing.group(setting),
         lab.group(setting, STORIES),
         new_app.command(setting),
         nullifying.command(setting),

@@ -11,9 +11,20 @@ from typing import Any
 
 import pytest
 
+from metrobloc.app import modules
+from metrobloc.commons.identity.demo import demo_genesis
+from metrobloc.commons.identity.types import Register
 from metrobloc.commons.notes import Checkpoint, Note, cosign, read, render, sign, sign_checkpoint
+from metrobloc.commons.stage import Stage
+from metrobloc.commons.witnessing import Asked, read_lines, write_asked
+from metrobloc.commons.witnessing import Log as WatchedLog
+from metrobloc.engine.cosigned import COSIGNED_FILE, keep_cosigned
+from metrobloc.engine.publishing import publish
+from metrobloc.engine.solo import Solo
+from metrobloc.engine.witness import Witness
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.log import Log, consistency_proof, inclusion_proof, root_at
+from metrobloc.surface.ledger import Local
 from tests.support import need, rounds
 
 PROGRAM = Path(__file__).parent / "go" / "notes"
@@ -106,6 +117,39 @@ def test_proofs_hold(ask: Ask) -> None:
     assert all(ask(questions))
     assert not any(ask([question | {"Path": [*question["Path"], text(bytes(32))]} for question in questions]))
     assert not any(ask([question | {"After": text(bytes(32))} for question in questions]))
+
+
+def test_a_published_folder_is_read_entry_by_entry(ask: Ask, tmp_path: Path) -> None:
+    """Go computes every proof from the folder's tiles alone, and knows the witness's co-signature by its key."""
+    node = Solo.create(tmp_path / "city", demo_genesis(1_700_000_000_000, modules()), modules())
+    stage = Stage(node.machine.rules, node.execute, node.machine.time_ms)
+    sizes = []
+    for number in range(130):
+        names = [f"{number} {other}" for other in range(1 + number % 5)]
+        stage.send([stage.sign(("bank", Register(stage.key(name).key_id)), also=(name,)) for name in names])
+        sizes.append(node.machine.log.size)
+    witness = Witness.create(tmp_path / "witness", "witness.example/w1")
+    witness.watch(WatchedLog(node.chain, node.chain, (node.key.key_id,)))
+    line = witness.take(write_asked(Asked(0, (), node.checkpoint())), TIME_S)
+    keep_cosigned(node.home / COSIGNED_FILE, node.checkpoint(), read_lines(read(node.checkpoint()), line))
+    folder, size, tile = tmp_path / "log", node.machine.log.size, node.store.tile
+    publish(folder, Local(node), [], lambda _: None)
+    assert size > 512
+    question = about(b"", "folder", node.key, node.chain) | {"Dir": str(folder)}
+    olds = [1, 2, 255, 256, 257, 512, *sizes[::20]]
+    answers = ask([question | {"Old": old, "Before": text(root_at(old, tile))} for old in olds])
+    assert answers == [{"entries": size, "path": list(map(text, consistency_proof(old, size, tile)))} for old in olds]
+    checkpoint = (folder / "checkpoint").read_bytes()
+    assert ask([about(checkpoint, "cosigned", witness.key, "witness.example/w1")]) == [TIME_S]
+    right = question | {"Old": 1, "Before": text(root_at(1, tile))}
+    for name in ("tile/0/000", "tile/entries/001", "tile/1/000.p/2"):
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert ask([right]) == [None]
+        (folder / name).write_bytes(data)
+    assert ask([right, right | {"Key": text(OPERATOR.public_key)}])[1] is None
+    node.close()
+    witness.close()
 
 
 def test_tiles_have_the_same_bytes(ask: Ask) -> None:

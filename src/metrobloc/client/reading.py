@@ -11,9 +11,20 @@ from metrobloc.client.draft import Call, write_call
 from metrobloc.client.errors import NoNode
 from metrobloc.client.steps import City, Given, Op
 from metrobloc.kernel.tables import K, Table, V
+from metrobloc.kernel.types import Digest
 
 Page = dict[str, Any]
 PAGE_ROWS = 500
+
+
+class Consistency(Struct, frozen=True):
+    """A proof that a log of `new` leaves begins with one of `old` leaves, and their roots; hashes in hex."""
+
+    old: int
+    new: int
+    old_root: Digest
+    new_root: Digest
+    path: tuple[Digest, ...]
 
 
 class _Item(Struct, frozen=True):
@@ -39,6 +50,16 @@ def status(city: City) -> Op[Page]:
 def checkpoint(city: City) -> Op[bytes]:
     """Return the newest signed checkpoint (C2SP signed note), unchecked."""
     return (yield from steps.fetch(city, steps.path("checkpoint")))
+
+
+def consistency(city: City, old: int, new: int) -> Op[Consistency]:
+    """Return what the node says to prove that its log of `new` leaves begins with that of `old` leaves, unchecked."""
+    return (yield from steps.fetch_as(city, Consistency, steps.path("log", "consistency", old=old, new=new)))
+
+
+def log_file(city: City, path: str) -> Op[bytes]:
+    """Return a file of the log as C2SP tlog-tiles lays it out (`checkpoint`, `tile/0/000`), unchecked."""
+    return (yield from steps.fetch(city, steps.path("log", *path.split("/"))))
 
 
 def record(city: City, key: str) -> Op[Page]:

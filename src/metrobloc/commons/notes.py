@@ -133,6 +133,22 @@ def open_checkpoint(data: bytes, chain: str, key_id: str) -> tuple[Checkpoint, i
     return Checkpoint(chain, _number(size), _b64(root, 32)), time_s
 
 
+def read_head(note: Note) -> Checkpoint:
+    """Read what a checkpoint of any C2SP log says; lines of the log's own may follow. No signature is checked."""
+    lines = note.body.split("\n")[:-1]
+    _require(len(lines) >= 3 and all(lines), "a checkpoint has an origin, a size and a root, and no empty line")
+    return Checkpoint(lines[0], _number(lines[1]), _b64(lines[2], 32))
+
+
+def signed_by(note: Note, name: str, key_ids: Iterable[str]) -> Note | None:
+    """Return a note with what these keys have signed and co-signed alone, or None; a wrong one is a ValueError."""
+    signers = [key for key in key_ids if is_signed(note, name, key)]
+    hints = [_hint(name, ED25519, public_key(key)) for key in signers]
+    hints += [_hint(name, COSIGNATURE, public_key(key)) for key in signers if cosigned_s(note, name, key) is not None]
+    lines = tuple(line for line in note.signatures if line.name == name and line.hint in hints)
+    return Note(note.body, lines) if lines else None
+
+
 def sign_succession(succession: Succession, old: SigningKey, new: SigningKey) -> bytes:
     """Sign an operator's change of key by both keys."""
     chain = succession.chain
@@ -148,6 +164,16 @@ def open_succession(data: bytes, chain: str) -> Succession:
     signed = old != new and is_signed(note, chain, old) and is_signed(note, chain, new)
     _require(signed, "a succession is signed by the old key and by the new one")
     return Succession(chain, old, new, _number(size))
+
+
+def heirs(key_ids: Iterable[str], chain: str, steps: Iterable[bytes]) -> tuple[str, ...]:
+    """Return these keys, and those that took over from them by the notes of a chain's successions, in their order."""
+    known = list(dict.fromkeys(key_ids))
+    for step in steps:
+        change = open_succession(step, chain)
+        if change.old in known and change.new not in known:
+            known.append(change.new)
+    return tuple(known)
 
 
 def sign_promise(promise: Promise, key: SigningKey) -> bytes:

@@ -4,16 +4,19 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from metrobloc.client import Client, Draft, Malformed, NoNode, NotFound, Refused, Void
 from metrobloc.client.draft import Call, write, write_call
+from metrobloc.client.reading import Consistency
 from metrobloc.client.sending import EXPIRY_MS, Outcome
 from metrobloc.engine import proofs
+from metrobloc.engine.cosigned import published
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo, genesis_of
+from metrobloc.engine.tiles import read_place, read_tile
 from metrobloc.engine.verifier import check_all
 from metrobloc.kernel import errors, system
 from metrobloc.kernel.block import Outcome as Executed
@@ -21,10 +24,11 @@ from metrobloc.kernel.context import View
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.receipts import ReadReceipt
-from metrobloc.surface.http import read_record, read_table, standing
+from metrobloc.surface.http import prove_consistency, read_record, read_table, standing
 from metrobloc.surface.http.asking import arguments_of
 
 Page = dict[str, Any]
+T = TypeVar("T")
 
 
 class Ledger(Protocol):
@@ -86,6 +90,15 @@ class Ledger(Protocol):
 
     def trust(self) -> bytes:
         """Return a trust file for the operator's present key."""
+
+    def checkpoint(self) -> bytes:
+        """Return the newest signed checkpoint."""
+
+    def consistency(self, old: int, new: int) -> Consistency:
+        """Return a proof that the log of `new` leaves begins with that of `old` leaves."""
+
+    def log_file(self, path: str) -> bytes:
+        """Return a file of the log as tlog-tiles lays it out."""
 
     def lines(self) -> Iterator[bytes]:
         """Yield the chain's export, line by line, without line feeds."""
@@ -213,6 +226,26 @@ class Local:
         """Return a trust file."""
         return self.node.trust()
 
+    def checkpoint(self) -> bytes:
+        """Return the newest signed checkpoint."""
+        return self.node.checkpoint()
+
+    def consistency(self, old: int, new: int) -> Consistency:
+        """Return a proof that the log only grew; NotFound when it is not so long."""
+        if not 0 <= old <= new <= self.node.machine.log.size:
+            raise NotFound("The log is not so long.")
+        return prove_consistency(self.node, old, new)
+
+    def log_file(self, path: str) -> bytes:
+        """Return a file of the log; NotFound when there is none."""
+        if path == "checkpoint":
+            return published(self.node)
+        place = read_place(path)
+        found = None if place is None else _provable(lambda: read_tile(self.node, place))
+        if found is None:
+            raise NotFound("The log has no such tile.")
+        return found
+
     def lines(self) -> Iterator[bytes]:
         """Yield the chain's export."""
         return self.node.export()
@@ -242,7 +275,7 @@ def _told(outcome: Executed) -> Outcome:
     return Outcome("committed", outcome.code, outcome.id.hex(), outcome.height, outcome.index)
 
 
-def _provable(make: Callable[[], bytes]) -> bytes:
+def _provable(make: Callable[[], T]) -> T:
     try:
         return make()
     except proofs.NotProvable as missing:

@@ -27,7 +27,7 @@ OWN = frozenset({"as", "by", "data", "draft", "dry-run", "expires", "help", "jso
 WORDS = {
     "account": "an account id, or the name of a key",
     "box_key": "an X25519 public key as did:key",
-    "document": "text of several lines",
+    "document": "text of several lines; @FILE reads it from a file",
     "key_name": "a public key as did:key",
     "key": "the name of a key, which signs too; or a key as did:key",
     "id": "an identifier",
@@ -177,12 +177,23 @@ def _value(field: FieldDoc, given: Any, now_ms: int, resolve: Resolve) -> Any:  
         return resolve(field, given)
     if _is_time(field):
         return time_ms(given, now_ms)
+    if field.kind == "document" and given.startswith("@"):
+        return _read(given[1:], field.longest or 0)
     if field.kind != "struct":
         return given
     try:
         return msgspec.json.decode(given)
     except msgspec.MsgspecError as error:
         raise KeyProblem(f"--{name_of(field)}: {given!r} is not JSON ({error}).") from error
+
+
+def _read(path: str, longest: int) -> str:
+    """Read a document from a file, to its last line feed; what is too long by far is not read at all."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # a name that a person wrote, as the shell takes it
+            return file.read(4 * longest + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyProblem(f"The file {path} cannot be read as text ({error}).") from error
 
 
 def _parameter(parameter: inspect.Parameter, told: str) -> click.Parameter:

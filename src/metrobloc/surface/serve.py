@@ -70,7 +70,7 @@ def serve(  # noqa: PLR0913
     the connections from one address (0: no such limit, for a node behind a proxy). `mirrored` says whether the door
     answers from the mirror in `home`. `commands` returns, for the port, what `metrobloc` commands run beside the node.
     """
-    with _listen(host, port) as door:
+    with listen(host, port) as door:
         open_port = int(door.getsockname()[1])
         node = Solo.open(home, modules())
         try:
@@ -90,7 +90,7 @@ def serve(  # noqa: PLR0913
             node.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything else, so that a taken one is known at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -100,7 +100,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise MachineFault(message) from error
 
 
-async def _serve(app: Litestar, sealer: Sealer, door: socket.socket, started: Callable[[], None], crowd: Crowd) -> None:
+def server_of(app: Litestar, started: Callable[[], None], crowd: Crowd) -> _Server:
+    """Return what serves an application within the limits of its connections; `started` is called when it is open."""
     config = uvicorn.Config(
         app,
         log_level="error",  # not a line for every client who sends nonsense
@@ -115,6 +116,11 @@ async def _serve(app: Litestar, sealer: Sealer, door: socket.socket, started: Ca
     )
     server = _Server(config)
     server.on_started, server.crowd = started, crowd
+    return server
+
+
+async def _serve(app: Litestar, sealer: Sealer, door: socket.socket, started: Callable[[], None], crowd: Crowd) -> None:
+    server = server_of(app, started, crowd)
 
     def leave() -> None:
         server.should_exit = True

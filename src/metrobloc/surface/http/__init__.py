@@ -6,7 +6,18 @@
 
 from metrobloc.surface.http.answers import FAILURES
 from metrobloc.surface.http.build import ROUTES, build
+from metrobloc.surface.http.log import prove_consistency
 from metrobloc.surface.http.reading import read_record, read_table, standing
 from metrobloc.surface.http.transactions import BODY_BYTES_MAX, LINES_MAX
 
-__all__ = ["BODY_BYTES_MAX", "FAILURES", "LINES_MAX", "ROUTES", "build", "read_record", "read_table", "standing"]
+__all__ = [
+    "BODY_BYTES_MAX",
+    "FAILURES",
+    "LINES_MAX",
+    "ROUTES",
+    "build",
+    "prove_consistency",
+    "read_record",
+    "read_table",
+    "standing",
+]

@@ -14,7 +14,7 @@ from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.mirror.read import Mirror
 from metrobloc.surface.describe import check_names, describe
-from metrobloc.surface.http import allowed, asking, document, indexed, pages, reading, streams, transactions
+from metrobloc.surface.http import allowed, asking, document, indexed, log, pages, reading, streams, transactions
 from metrobloc.surface.http.answers import (
     TurnedAway,
     say,
@@ -28,6 +28,7 @@ from metrobloc.surface.http.answers import (
 ROUTES = (
     *transactions.ROUTES,
     *reading.ROUTES,
+    *log.ROUTES,
     *asking.ROUTES,
     *allowed.ROUTES,
     *document.ROUTES,

@@ -23,6 +23,7 @@ type question struct {
 	Name   string
 	Key    []byte // an Ed25519 public key, for "sign" its seed
 	Note   string
+	Dir    string
 	Old    int64
 	New    int64
 	Leaf   tlog.Hash
@@ -126,6 +127,8 @@ func answer(q question) (any, error) {
 		return tile(q)
 	case "inclusion":
 		return true, tlog.CheckRecord(q.Path, q.New, q.After, q.Old, q.Leaf)
+	case "folder":
+		return folder(q)
 	case "consistency":
 		return true, tlog.CheckTree(q.Path, q.New, q.After, q.Old, q.Before)
 	}
