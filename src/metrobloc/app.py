@@ -14,6 +14,8 @@ from metrobloc.city.timebank.tools import command as timebank_tools
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
+from metrobloc.commons.vault import rules as vault
+from metrobloc.commons.vault import story as vault_story
 from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
@@ -35,6 +37,7 @@ from metrobloc.testing import lab
 STORIES = {
     "charity": charity_story.play,
     "timebank": timebank_story.play,
+    "vault": vault_story.play,
     # new-app: stories
 }
 REPLAYS: Mapping[str, ReplayMaker] = {"charity": charity_tools.replay, "timebank": timebank_tools.replay}
@@ -45,6 +48,7 @@ def modules() -> Mapping[str, Module]:
     every = (
         identity.app,
         money.app,
+        vault.app,
         charity.app,
         timebank.app,
         # new-app: modules
