@@ -29,6 +29,7 @@ from metrobloc.surface import (
     replaying,
     running,
     signing,
+    vaulting,
     webhooks,
 )
 from metrobloc.surface.describe import check_names
@@ -80,8 +81,10 @@ def commands() -> click.Group:
     ):
         root.add_command(group)
     check_names(modules(), root.commands)
-    for module in modules().values():
-        root.add_command(actions.group(setting, module))
+    made = {name: actions.group(setting, module) for name, module in modules().items()}
+    vaulting.add(made["vault"], root, setting)
+    for group in made.values():
+        root.add_command(group)
     return root
 
 

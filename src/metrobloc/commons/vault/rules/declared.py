@@ -46,7 +46,7 @@ openings = app.table("openings", Opening, tuple[str, str])
 reports = app.table("reports", Report, str, "unknown", "taken")
 
 size_bytes_max = app.param(
-    "size_bytes_max", 68_000_000, "A client holds a document whole in memory.", limits=(4096, 1 << 30)
+    "size_bytes_max", 72 << 20, "A client holds a document whole in memory.", limits=(4096, 1 << 30)
 )
 answer_ms = app.param(
     "answer_ms", 7 * DAY_MS, "So long has a custodian to answer a report.", limits=(3_600_000, 366 * DAY_MS)
