@@ -10,6 +10,7 @@ FAULTS = {
     "wrong_recipient": "The envelope is sealed for a key that you do not have; ask for it to be shared with you anew.",
     "missing": "The custodian's store does not have this; report it with `metrobloc vault report-missing`.",
     "truncated": "The store has fewer bytes than the ledger records; report it with `metrobloc vault report-missing`.",
+    "overlong": "The store has more bytes than the ledger records; report it with `metrobloc vault report-missing`.",
     "tampered": "The store's bytes are not those that the ledger records; report it with "
     "`metrobloc vault report-missing`.",
     "swapped": "The store has put something of another entry or reader in this place; report it with "

@@ -34,7 +34,7 @@ LISTED_MAX = 1_000_000
 
 
 class Store(Protocol):
-    """What is asked of a store. A `Fault` says what went wrong: `missing`, `too_large`, `store_fails`."""
+    """What is asked of a store. A `Fault` says what went wrong: `missing`, `overlong`, `store_fails`."""
 
     def get(self, key: str, most_bytes: int) -> bytes:
         """Return what lies under a key, if it is not more than this."""
@@ -119,10 +119,10 @@ class Folder:
                 if not stat.S_ISREG(about.st_mode):
                     raise Fault("store_fails", f"{name} is no file")
                 if about.st_size > most_bytes:
-                    raise Fault("too_large", key)
+                    raise Fault("overlong", key)
                 data = file.read(most_bytes + 1)
         if len(data) > most_bytes:
-            raise Fault("too_large", key)
+            raise Fault("overlong", key)
         return data
 
     def put(self, key: str, data: bytes) -> None:
@@ -209,7 +209,7 @@ class Bucket:
             for part in found.stream():
                 size += len(part)
                 if size > most_bytes:
-                    raise Fault("too_large", key)
+                    raise Fault("overlong", key)
                 parts.append(bytes(part))
         return b"".join(parts)
 
@@ -231,7 +231,7 @@ class Bucket:
                 for about in page:
                     seen += 1
                     if seen > LISTED_MAX:
-                        raise Fault("too_large", "more keys than can be looked through")
+                        raise Fault("store_fails", "more keys than can be looked through")
                     if KEY.fullmatch(about["path"]):
                         yield about["path"]
 
