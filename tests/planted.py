@@ -144,7 +144,9 @@ def _rocks_rows(path: Path) -> Iterator[bytes]:
     with TemporaryDirectory() as folder:
         database = open_database(Path(shutil.copytree(path, Path(folder) / "store")))
         for key, value in database.items():
-            yield bytes(key) + b"\n" + bytes(value)
+            assert isinstance(key, bytes)
+            assert isinstance(value, bytes)
+            yield key + b"\n" + value
         database.close()
 
 

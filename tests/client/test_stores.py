@@ -3,12 +3,12 @@
 import os
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from metrobloc.client.vault import Fault, Stores
-from metrobloc.client.vault import stores as stores_module
 from metrobloc.client.vault.stores import Bucket, Folder, content_key, envelope_key, open_url
 
 ENTRY, OTHER = "e" * 26, "f" * 26
@@ -114,11 +114,11 @@ def test_bytes_are_synced_before_they_have_their_name(store: Folder, monkeypatch
     ],
 )
 def test_no_key_leads_out_of_a_store(store: Folder, key: str) -> None:
-    for do in (lambda: store.get(key, 9), lambda: store.put(key, b""), lambda: store.delete(key)):
+    for do in (partial(store.get, key, 9), partial(store.put, key, b""), partial(store.delete, key)):
         with pytest.raises(Fault) as error:
             do()
         assert code_of(error) == "bad_store"
-    for made in (lambda: content_key("../../x", DIGEST), lambda: envelope_key(ENTRY, "../x")):
+    for made in (partial(content_key, "../../x", DIGEST), partial(envelope_key, ENTRY, "../x")):
         with pytest.raises(Fault, match="bad_store"):
             made()
 
@@ -167,7 +167,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_on(store: Folder, monkey
         told[stat.ST_SIZE] = 1
         return os.stat_result(told)
 
-    monkeypatch.setattr(stores_module.os, "fstat", small)
+    monkeypatch.setattr(os, "fstat", small)
     with pytest.raises(Fault, match="overlong"):
         store.get(KEY, 10)
 

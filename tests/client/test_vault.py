@@ -7,12 +7,22 @@ from typing import Any
 import pytest
 
 from metrobloc.client import Client, Malformed, ProofInvalid, Refused, Unknown
-from metrobloc.client.vault import Box, Document, Fault, Reads, Stores, Tidied, keeping
+from metrobloc.client.vault import Box, Document, Fault, Reads, Stores, Tidied
 from metrobloc.client.vault.stores import content_key, envelope_key
 from metrobloc.commons.identity.rules import box_keys
 from metrobloc.commons.identity.types import ShowBoxKey
 from metrobloc.commons.vault.rules import entries, readers, reports
-from metrobloc.commons.vault.types import CloseStore, Entry, Erase, Grant, OfferStore, ReportMissing, Revoke
+from metrobloc.commons.vault.types import (
+    CloseStore,
+    Entry,
+    Erase,
+    Grant,
+    OfferStore,
+    ReportMissing,
+    Revoke,
+    Share,
+    Store,
+)
 from metrobloc.kernel.crypto import sha256
 from tests.client.people import LETTER, People, refused
 
@@ -257,10 +267,8 @@ def test_an_entry_with_anothers_digest_destroys_nothing_of_the_other(waiting: Pe
     """Cy records Ann's bytes as his own and has them erased: the store keeps each entry's bytes apart."""
     kept = waiting.put()
     entry = of(waiting, kept.entry)
-    share = keeping.Share(waiting.account("cy"), sha256(b"x").hex(), "care")
-    message = keeping.StoreMessage(
-        entry.custodian, entry.digest, entry.size_bytes, entry.content, entry.subject, (share,)
-    )
+    share = Share(waiting.account("cy"), sha256(b"x").hex(), "care")
+    message = Store(entry.custodian, entry.digest, entry.size_bytes, entry.content, entry.subject, (share,))
     waiting.send("cy", message)
     mine = waiting.client.query("vault", "owned_by", {"account": waiting.account("cy")})["value"]
     waiting.send("cy", Erase(next(iter(mine))))

@@ -152,7 +152,7 @@ class Folder:
     def delete(self, key: str) -> None:
         """Keep nothing under a key, durably; an entry's folder goes with its last file."""
         entry, _, name = _sound(key).partition("/")
-        with suppress(FileNotFoundError), _machine(key, FileNotFoundError):
+        with suppress(FileNotFoundError), _machine(key, absent=""):
             with self._opened(entry) as folder:
                 os.unlink(name, dir_fd=folder)
                 os.fsync(folder)
@@ -215,18 +215,18 @@ class Bucket:
 
     def put(self, key: str, data: bytes) -> None:
         """Keep bytes under a key."""
-        with _remote(key):
+        with _remote(key, absent="store_fails"):
             obstore.put(self._store, _sound(key), data, use_multipart=False)
 
     def delete(self, key: str) -> None:
         """Keep nothing under a key."""
-        with suppress(FileNotFoundError), _remote(key, FileNotFoundError):
+        with suppress(FileNotFoundError), _remote(key, absent=""):
             obstore.delete(self._store, _sound(key))
 
     def keys(self, entry: str = "") -> Iterator[str]:
         """Yield the keys of one entry, or all."""
         seen = 0
-        with _remote(entry or "all"):
+        with _remote(entry or "all", absent="store_fails"):
             for page in obstore.list(self._store, prefix=entry or None):
                 for about in page:
                     seen += 1
@@ -251,26 +251,23 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _machine(key: str, *passing: type[Exception]) -> Iterator[None]:
-    """Turn what the machine says into faults."""
+def _machine(key: str, absent: str = "missing") -> Iterator[None]:
+    """Turn what the machine says into faults; what is not there is `absent`, or raised as it is."""
     try:
         yield
     except FileNotFoundError as error:
-        if FileNotFoundError in passing:
+        if not absent:
             raise
-        raise Fault("missing", key) from error
+        raise Fault(absent, key) from error
     except OSError as error:
-        raise Fault("store_fails", f"{key}: {error.strerror}") from error
+        raise Fault("store_fails", f"{key}: {error.strerror or error}") from error
 
 
 @contextmanager
-def _remote(key: str, *passing: type[Exception]) -> Iterator[None]:
-    """Turn what the library says into faults."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        if FileNotFoundError in passing:
-            raise FileNotFoundError(key) from error
-        raise Fault("missing", key) from error
-    except (BaseError, OSError, ValueError) as error:
-        raise Fault("store_fails", f"{key}: {str(error).partition(chr(10))[0][:200]}") from error
+def _remote(key: str, absent: str = "missing") -> Iterator[None]:
+    """Turn what the library says into faults, in the same way."""
+    with _machine(key, absent):
+        try:
+            yield
+        except (BaseError, ValueError) as error:
+            raise Fault("store_fails", f"{key}: {str(error).partition(chr(10))[0][:200]}") from error
