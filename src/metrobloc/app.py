@@ -22,6 +22,8 @@ from metrobloc.commons.evidence import story as evidence_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
+from metrobloc.commons.vault import rules as vault
+from metrobloc.commons.vault import story as vault_story
 from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
@@ -37,6 +39,7 @@ from metrobloc.surface import (
     replaying,
     running,
     signing,
+    vaulting,
     webhooks,
     witnessing,
 )
@@ -51,6 +54,7 @@ STORIES = {
     "charity": charity_story.play,
     "credentials": credentials_story.play,
     "timebank": timebank_story.play,
+    "vault": vault_story.play,
     # new-app: stories
 }
 REPLAYS: Mapping[str, ReplayMaker] = {"charity": charity_tools.replay, "timebank": timebank_tools.replay}
@@ -65,6 +69,7 @@ def modules() -> Mapping[str, Module]:
         escrow.app,
         credentials.app,
         anchors.app,
+        vault.app,
         charity.app,
         timebank.app,
         # new-app: modules
@@ -99,12 +104,12 @@ def commands() -> click.Group:
     ):
         root.add_command(group)
     check_names(modules(), root.commands)
-    about_files = {"credentials": credential_files.commands(setting)}
-    for module in modules().values():
-        made = actions.group(setting, module)
-        for command in about_files.get(module.name, ()):
-            made.add_command(command)
-        root.add_command(made)
+    groups = {name: actions.group(setting, module) for name, module in modules().items()}
+    for command in credential_files.commands(setting):
+        groups["credentials"].add_command(command)
+    vaulting.add(groups["vault"], root, setting)
+    for group in groups.values():
+        root.add_command(group)
     return root
 
 

@@ -1,4 +1,7 @@
-"""Keys in files that only their owner may read: the operator's, and those of people who use the command line."""
+"""Keys in files that only their owner may read: the operator's, and those of people who use the command line.
+
+A file holds 32 secret bytes: the seed of a key that signs, or an X25519 key that opens what is private.
+"""
 
 import os
 import secrets
@@ -11,14 +14,19 @@ SEED_BYTES = 32
 
 
 def write_key(path: Path, key: SigningKey) -> None:
-    """Write a key's seed as hex to a new file with mode 0600, durably and whole or not at all; FileExistsError."""
+    """Write a signing key to a new file; see `write_secret`."""
+    write_secret(path, key.seed)
+
+
+def write_secret(path: Path, secret: bytes) -> None:
+    """Write 32 secret bytes as hex to a new file with mode 0600, durably and whole or not at all; FileExistsError."""
     if path.exists():
         raise FileExistsError(path)
     fresh = path.with_name(f"{path.name}.unfinished")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(key.seed.hex().encode() + b"\n")
+        file.write(secret.hex().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
@@ -26,7 +34,12 @@ def write_key(path: Path, key: SigningKey) -> None:
 
 
 def read_key(path: Path) -> SigningKey:
-    """Read a key file; MachineFault with what to do when it is missing, open to others, or damaged."""
+    """Read the file of a signing key; see `read_secret`."""
+    return SigningKey(read_secret(path))
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a key file's 32 bytes; MachineFault with what to do when it is missing, open to others, or damaged."""
     try:
         mode, text = path.stat().st_mode, path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -35,12 +48,12 @@ def read_key(path: Path) -> SigningKey:
     if mode & 0o077:
         raise MachineFault(f"The key file {path.name} is open to others; run `chmod 600` on it and consider a new key.")
     try:
-        seed = bytes.fromhex(text)
+        secret = bytes.fromhex(text)
     except ValueError:
-        seed = b""
-    if len(seed) != SEED_BYTES or text != seed.hex() + "\n":
+        secret = b""
+    if len(secret) != SEED_BYTES or text != secret.hex() + "\n":
         raise MachineFault(f"The key file {path.name} is damaged; bring it back from its backup.")
-    return SigningKey(seed)
+    return secret
 
 
 def new_key() -> SigningKey:

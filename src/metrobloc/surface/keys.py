@@ -11,6 +11,7 @@ from metrobloc.kernel.genesis import is_demo
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 FILE = re.compile(r"([a-z0-9][a-z0-9_-]{0,31})(?:\.[0-9]{1,6})?\.key")
 LATER = re.compile(r"([a-z0-9_-]+)\.([0-9]{1,6})\.key")
+BOX = re.compile(r"([a-z0-9_-]+)(?:\.([0-9]{1,6}))?\.box")
 SUFFIX = ".key"
 
 
@@ -44,6 +45,18 @@ class KeyRing:
             number += 1
         keyfile.write_key(path, key)
 
+    def add_box(self, name: str, seed: bytes) -> None:
+        """Keep a private key for what is encrypted for a name; older ones stay, for what was encrypted for them."""
+        self._path(name)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = max([0, *self._boxes(name)]) + 1
+        keyfile.write_secret(self._box(name, number), seed)
+
+    def boxes(self, name: str) -> list[bytes]:
+        """Return the private keys of a name for what is encrypted, newest first; there may be none."""
+        self._path(name)
+        return [keyfile.read_secret(self._box(name, number)) for number in sorted(self._boxes(name), reverse=True)]
+
     def names(self) -> list[str]:
         """Return the names of the keys, in order."""
         return sorted({found[1] for path in self.folder.glob("*") if (found := FILE.fullmatch(path.name))})
@@ -70,6 +83,13 @@ class KeyRing:
         if not path.exists():
             keyfile.write_key(path, keyfile.new_key())
         return keyfile.read_key(path).seed
+
+    def _boxes(self, name: str) -> list[int]:
+        found = (BOX.fullmatch(path.name) for path in self.folder.glob(f"{name}.*"))
+        return [int(one[2] or 1) for one in found if one and one[1] == name]
+
+    def _box(self, name: str, number: int) -> Path:
+        return self.folder / (f"{name}.box" if number == 1 else f"{name}.{number}.box")
 
     def _path(self, name: str) -> Path:
         if NAME.fullmatch(name) is None:

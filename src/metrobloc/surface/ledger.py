@@ -43,7 +43,7 @@ class Ledger(Protocol):
     def time_ms(self) -> int:
         """Return the time against which expiries are written."""
 
-    def draft(self, *calls: Call, expires_ms: int | None = None) -> Draft:
+    def draft(self, *calls: Call, expires_ms: int | None = None, salt: str | None = None) -> Draft:
         """Return what is to be signed."""
 
     def missing(self, draft: Draft) -> tuple[str, ...]:
@@ -123,11 +123,11 @@ class Local:
         """Return the time of the next block."""
         return self.node.block_time(clock_ms())
 
-    def draft(self, *calls: Call, expires_ms: int | None = None) -> Draft:
+    def draft(self, *calls: Call, expires_ms: int | None = None, salt: str | None = None) -> Draft:
         """Return what is to be signed."""
         rules = self.node.machine.rules
         until = self.time_ms() + EXPIRY_MS if expires_ms is None else expires_ms
-        return write(rules.chain, rules.genesis.rules, calls, expires_ms=until, actions=rules.actions, salt=None)
+        return write(rules.chain, rules.genesis.rules, calls, expires_ms=until, actions=rules.actions, salt=salt)
 
     def missing(self, draft: Draft) -> tuple[str, ...]:
         """Return who has still to sign."""

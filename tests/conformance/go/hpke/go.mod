@@ -1,0 +1,3 @@
+module metrobloc.example/hpke
+
+go 1.26
