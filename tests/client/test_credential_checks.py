@@ -148,7 +148,7 @@ def test_it_stands_without_its_issuers_role_and_falls_when_disowned(town: Town) 
 
 def test_statements_stay_valid_when_the_issuer_changes_its_key(town: Town) -> None:
     old = town.issue()
-    rotated = Rotate(town.stage.key("new").key_id)
+    rotated = Rotate((town.stage.key("new").key_id,))
     town.stage.act("hospital", rotated, also=("new",))
     town.stage.wait(25 * 60)
     assert town.check(old, fresh_ms=2 * DAY_MS).status == "valid"
