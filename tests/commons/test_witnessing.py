@@ -144,6 +144,21 @@ def test_signatures_of_strangers_are_ignored_and_the_logs_wrong_one_is_not() -> 
     assert turned_by(asked(FIVE, 0, (), forged), {ORIGIN: Known(new, None)}).status == 403
 
 
+def test_of_a_log_what_it_signed_and_co_signed_is_kept() -> None:
+    note = notes.read(FIVE.note().encode())
+    own = notes.cosign(note.body, NAME, FIVE.key, 5)
+    strange = notes.cosign(note.body, NAME, THIEF, 5)
+    whole = Note(note.body, (strange, own, *note.signatures))
+    assert notes.signed_by(whole, NAME, LOG.keys) == Note(note.body, (own, *note.signatures))
+    assert (
+        notes.signed_by(Note(note.body, (own,)), NAME, LOG.keys) is None
+    )  # a co-signature alone is not the log's word
+    assert notes.signed_by(whole, "other", LOG.keys) is None
+    false = notes.Signature(NAME, own.hint, own.data[:8] + bytes(64))
+    with pytest.raises(ValueError, match="co-signature of the checkpoint is wrong"):
+        notes.signed_by(Note(note.body, (false, *note.signatures)), NAME, LOG.keys)
+
+
 def test_a_co_signature_is_found_by_its_key_alone() -> None:
     note = notes.read(FIVE.note().encode())
     genuine = notes.cosign(note.body, "witness.example/w1", WITNESS, 1_700_000_000)

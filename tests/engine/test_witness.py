@@ -4,8 +4,10 @@ import json
 import multiprocessing
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -21,7 +23,9 @@ from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.testing.faults import inject
 from metrobloc.testing.faults.inject import Injection
-from tests.support import ROOT, need
+from metrobloc.testing.faults.power import image, laid_out
+from metrobloc.testing.faults.record import record
+from tests.support import ROOT, need, rounds
 
 ORIGIN, NAME = "log.example/main", "witness.example/w1"
 TIME_S = 1_700_000_000
@@ -281,3 +285,25 @@ def test_a_kill_or_a_fault_at_any_write_leaves_one_history(tmp_path: Path, call:
             break
     assert sizes == [5, 7, 9]
     assert hit >= 3
+
+
+def test_a_power_cut_takes_no_answer_back(tmp_path: Path) -> None:
+    """Whatever a cut leaves on the disk, the folder opens, and the head in it is at least the one last answered for."""
+    need(inject.works(), "strace with the right to trace")
+    folder, chance, heads = tmp_path / "recorded", Random(5), Counter[int]()
+    folder.mkdir()
+    made = Witness.create(folder / "w", NAME)
+    made.watch(LOG)
+    made.close()
+    noted = record([sys.executable, "-B", "-c", SESSION, str(folder / "w")], folder, "\n")
+    for _ in range(rounds(300, 3000)):
+        found = image(noted, chance.choice(noted.cuts()), chance)
+        answered = [int(line.split(b" ")[0]) for line in found.said.splitlines()]
+        with laid_out(found, tmp_path / "cut") as left:
+            witness = Witness.open(left / "w")
+            head = witness.logs[ORIGIN].head
+            witness.close()
+        assert (head.size if head else 0) >= max(answered, default=0), found.cut
+        assert head in (None, FIVE.checkpoint(), SEVEN.checkpoint(), NINE.checkpoint())
+        heads[head.size if head else 0] += 1
+    assert len(heads) == 4

@@ -15,6 +15,7 @@ from metrobloc.client import NotFound
 from metrobloc.client.drivers import Client
 from metrobloc.commons import notes
 from metrobloc.commons.notes import Note
+from metrobloc.commons.witnessing import Asked, write_asked
 from metrobloc.engine.solo import Solo
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.log import verify_consistency
@@ -191,3 +192,14 @@ def test_what_strangers_send_to_a_witness(home: Path, city: Path, tmp_path: Path
             assert witness.http.post("/add-checkpoint", content=body).status_code == 400
         assert witness.end() == 0
     assert "Traceback" not in witness.errors.read_text()
+
+
+def test_a_witness_whose_disk_fails_ends_and_has_signed_nothing(home: Path, city: Path, tmp_path: Path) -> None:
+    made(home, tmp_path / "w", city)
+    with Node(city) as node, Running(tmp_path / "w") as witness:
+        (tmp_path / "w" / "logs").rename(tmp_path / "gone")
+        body = write_asked(Asked(0, (), node.http.get("/v1/checkpoint").content))
+        answer = witness.http.post("/add-checkpoint", content=body)
+        assert (answer.status_code, answer.text) == (503, "The witness is stopping: its disk has failed.\n")
+        assert witness.process.wait(PATIENCE_S) == 4
+    assert "cannot write to its disk" in witness.errors.read_text()

@@ -224,7 +224,6 @@ def test_the_operators_new_key_is_known_by_the_old_ones_word(home: Path, city: P
     assert len(json.loads(file.read_bytes())["log"]["keys"]) == 3
     strange = tmp_path / "strange"
     done(home, f"story charity --data {strange}")
-    (strange / "operator.key").read_text()
     done(home, f"witness init {tmp_path / 'other'} --name w")
     trust = tmp_path / "false.trust"
     page = json.loads(done(home, f"trust --data {city}").out)

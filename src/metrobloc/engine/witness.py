@@ -154,21 +154,24 @@ class Witness:
         fork = fork_id(last, new) if shown else "unproved"
         file = folder / f"{log_id(new.chain)}.{fork}.json"
         if not shown or file.exists() or len(list(folder.glob(f"{log_id(new.chain)}.*"))) <= REFUSED_MAX:
-            replace_file(file, msgspec.json.encode(shown_file, order="sorted") + b"\n", 0o644)
+            self._write(file, msgspec.json.encode(shown_file, order="sorted") + b"\n", 0o644)
         return file if shown else None
 
     def _keep(self, kept: Kept) -> None:
         """Put a log's file in the place of the old one; only then is it so."""
+        self._write(self.home / LOGS / f"{log_page(kept.log.origin)}.json", msgspec.json.encode(kept), 0o600)
+        self.logs[kept.log.origin] = kept
+
+    def _write(self, path: Path, data: bytes, mode: int) -> None:
+        """Write a file; after a failure nothing more, since memory must not run ahead of disk."""
         if self._fault:
             raise MachineFault(f"The witness has stopped after a fault ({self._fault}); start it again.")
         try:
-            replace_file(self.home / LOGS / f"{log_page(kept.log.origin)}.json", msgspec.json.encode(kept))
+            replace_file(path, data, mode)
         except OSError as error:
             self._fault = str(error)
-            raise MachineFault(
-                f"The witness cannot write to its disk ({error}); see to it, then start again."
-            ) from error
-        self.logs[kept.log.origin] = kept
+            sentence = f"The witness cannot write to its disk ({error}); see to it, then start again."
+            raise MachineFault(sentence) from error
 
     def _read(self, path: Path) -> Kept:
         kept = msgspec.json.decode(read_bounded(path, FILE_BYTES_MAX), type=Kept)

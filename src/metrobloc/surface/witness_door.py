@@ -9,6 +9,7 @@ There is no log-in: a checkpoint counts by its signature.
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -58,34 +59,40 @@ async def about(state: State) -> Response[bytes]:
 
 
 def serve_witness(witness: Witness, host: str, port: int, ready: Callable[[int], None], *, per_address: int) -> None:
-    """Serve a witness until SIGINT or SIGTERM; `ready` is called with the port when it is open (0 picks a free one)."""
+    """Serve a witness until SIGINT or SIGTERM; MachineFault when its disk fails.
+
+    `ready` is called with the port when it is open; port 0 picks a free one.
+    """
     faults: list[MachineFault] = []
-    with listen(host, port) as door:
-        open_port = int(door.getsockname()[1])
 
-        async def run() -> None:
-            app = _build(witness, stop)
-            server = server_of(app, lambda: ready(open_port), Crowd(per_address))
-            stopping.append(lambda: setattr(server, "should_exit", True))
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stopping[0])
-            await server.serve([door])
+    async def run(door: socket.socket) -> None:
+        leaving = asyncio.Event()
 
-        stopping: list[Callable[[], None]] = []
-
-        def stop(fault: MachineFault) -> None:
+        def fail(fault: MachineFault) -> None:
             faults.append(fault)
-            stopping[0]()
+            leaving.set()
 
-        asyncio.run(run())
+        open_port = int(door.getsockname()[1])
+        server = server_of(_build(witness, fail), lambda: ready(open_port), Crowd(per_address))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, leaving.set)
+        serving = asyncio.create_task(server.serve([door]))
+        waiting = asyncio.create_task(leaving.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        waiting.cancel()
+
+    with listen(host, port) as door:
+        asyncio.run(run(door))
     if faults:
         raise faults[0]
 
 
-def _build(witness: Witness, stop: Callable[[MachineFault], None]) -> Litestar:
+def _build(witness: Witness, fail: Callable[[MachineFault], None]) -> Litestar:
     def say_fault(_: Plain, error: MachineFault) -> Response[bytes]:
-        stop(error)
+        fail(error)
         return _text(b"The witness is stopping: its disk has failed.\n", 503)
 
     return Litestar(
