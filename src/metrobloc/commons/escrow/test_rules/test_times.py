@@ -26,7 +26,7 @@ from metrobloc.commons.escrow.test_rules import (
 from metrobloc.commons.escrow.types import DAY_MS, Accept, Approval, Cancel, Refund, Release
 from metrobloc.commons.evidence.types import Countersign, DeclareKind, Lodge, Withdraw
 from metrobloc.commons.identity.types import Accredit, Revoke
-from metrobloc.kernel import envelope
+from metrobloc.kernel import envelope, system
 from metrobloc.kernel.types import Message
 from metrobloc.testing.edges import Scene
 from metrobloc.testing.sandbox import START_MS
@@ -82,7 +82,10 @@ def test_the_payee_accepts_or_the_payer_takes_all_back() -> None:
 def test_money_leaves_once() -> None:
     s = scene()
     before = has(s, "ann", "bo")
+    deadline = part_of(s, "many1").deadline or ""
+    assert s.box.view[system.deadlines].get(deadline) is not None
     assert events(s, "ann", pay(s, "many1")) == ["approved", "released"]
+    assert s.box.view[system.deadlines].get(deadline) is None
     assert has(s, "ann", "bo") == [before[0], before[1] + 10]
     s.stage.act("ann", pay(s, "many1"), refused="escrow.ended")
     s.stage.act("bo", Refund(s["many1"], 1), refused="escrow.ended")
@@ -255,7 +258,7 @@ def test_both_agree_in_one_transaction() -> None:
     made = s.stage.act("ann", deal(s)).ids[0]
     raw = s.stage.sign(("bo", Accept(made)), ("cy", Release(s["many6"], None, s["survey"])))
     assert s.stage.send([raw])[0].code == "ok"
-    assert (duration_ms_max.default, duration_ms_max.limits[0]) == (3660 * DAY_MS, DAY_MS)
+    assert (duration_ms_max.default, duration_ms_max.limits) == (3660 * DAY_MS, (DAY_MS, 36600 * DAY_MS))
 
 
 def test_a_statement_says_what_is_left() -> None:
