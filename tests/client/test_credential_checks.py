@@ -196,6 +196,9 @@ def test_a_statement_for_another_chain_is_refused(town: Town, tmp_path: Path) ->
         there = [other.proof(key) for key in needed(credentials.read(here))]
         bare = edited(here, lambda page: page.pop("proofs"))
         assert other.check(bare, there).code == "wrong_chain"
+        ours = [town.proof(key) for key in needed(credentials.read(here))]
+        for n in range(5):
+            assert town.check(bare, [*ours[:n], there[n], *ours[n + 1 :]]).code == "wrong_chain"
     finally:
         other.node.close()
 

@@ -199,6 +199,8 @@ def test_bytes_that_are_no_file_are_refused() -> None:
         (b"[" * 100_000, "too_deep"),
         (b"1" * 5000, "integer_range"),
         (b'{"claims":"' + b"x" * (1 << 20) + b'"}', "too_large"),
+        (b'"' + b"x" * ((1 << 20) - 2) + b'"', "wrong_type"),
+        (b'"' + b"x" * ((1 << 20) - 1) + b'"', "too_large"),
     ):
         assert refused(data) == code
 

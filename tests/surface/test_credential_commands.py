@@ -129,6 +129,9 @@ def test_a_class_is_issued_at_once_and_one_is_renewed(home: Path, city: Path, tm
     holders = [word for n in range(3) for word in ("--holder", f"pupil{n}")]
     done(home, f"credentials write {KIND} --out", out, *holders, *pupils, *at)
     assert sorted(path.name for path in out.iterdir()) == ["0.json", "1.json", "2.json"]
+    extra = claims(tmp_path / "class", "extra.json")
+    failed(home, 2, "choose another folder", f"credentials write {KIND} --out", out, extra, pupils[0], *at)
+    assert not (out / "extra.json").exists()
     for n in range(3):
         done(home, "credentials prove --out", tmp_path / f"{n}", out / f"{n}.json", *at)
         assert f'claim name: "pupil {n}"' in verdict(home, 0, "ok", tmp_path / f"{n}", "--trust", trust).out
@@ -217,7 +220,7 @@ def test_claims_that_are_none_are_wrong_usage(home: Path, city: Path, tmp_path: 
     failed(home, 1, "Not valid (out_of_bounds)", write, cred, claims(tmp_path, "bad.json", {"a b": 1}), *at)
     two = [claims(tmp_path / folder) for folder in ("one", "two")]
     failed(home, 2, "have one name", write, tmp_path / "out", *two, *at)
-    failed(home, 2, "once for each file", write, cred, "--holder", "did:key:z", *two, *at)
+    failed(home, 2, "once for each file", write, cred, "--holder", "did:key:z", two[0], claims(tmp_path, "2"), *at)
     failed(home, 2, "Only one credential at a time", write, cred, "--renews", "a" * 26, *two, *at)
     failed(home, 2, "anchored here", write, cred, "--renews", "a" * 26, "--no-anchor", two[0], *at)
     failed(home, 2, "There is no key named nobody", write, cred, "--holder", "nobody", two[0], *at)
@@ -239,6 +242,10 @@ def test_what_is_asked_for_wrongly_is_said(home: Path, city: Path, tmp_path: Pat
     failed(home, 2, "is no time", "credentials check --fresh soon", cred)
     nonsense = claims(tmp_path, "nonsense", "{}")
     verdict(home, 1, "missing_field", nonsense)
+    large = claims(tmp_path, "large", "x" * (1 << 21))
+    verdict(home, 1, "too_large", large)
+    verdict(home, 1, "bad_proof", cred, "--proof", large)
+    verdict(home, 2, "unusable", cred, "--trust", large, "--online", *at)
     verdict(home, 1, "missing_field", nonsense, "--online", *at)
     failed(home, 1, "Not valid (missing_field)", "credentials prove --out", tmp_path / "out", nonsense, *at)
     failed(home, 1, "Not valid (missing_field)", "credentials present --out", tmp_path / "out", nonsense)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
+from msgspec.structs import replace
 
 from metrobloc.client import NoNode, NotValid, Unknown, checking, credentials
 from metrobloc.client.checking import Question, Verdict
@@ -77,19 +77,15 @@ def _write(setting: Setting) -> click.Command:
         """
         if renews is not None and (len(claims) > 1 or no_anchor):
             fail("Only one credential at a time is renewed, and anchored here; give one file of claims.", cli.USAGE)
-        if holder and len(holder) != len(claims):
-            fail("Give --holder once for each file of claims, in their order, or not at all.", cli.USAGE)
         said = [_read_claims(path) for path in claims]
         paths = _paths(claims, out)
         with opened(data, node, setting.modules) as ledger, _valid():
             chain, now_ms = chain_id(ledger.genesis()), ledger.time_ms()
             account, key = actions.find_actor(ledger, setting.keys, as_name, chain)
             from_ms, until_ms = options.time_ms(begin, now_ms), options.time_ms(until, now_ms)
-            holders = [_holder(setting, holder[n], chain) if holder else None for n in range(len(claims))]
-            files = [
-                credentials.write(Terms(chain, account, kind, from_ms, until_ms, one), each, key)
-                for one, each in zip(holders, said, strict=True)
-            ]
+            files = _sign(setting, Terms(chain, account, kind, from_ms, until_ms), key, said, holder)
+            if len(paths) > 1:
+                out.mkdir(mode=0o700, exist_ok=True)
             if no_anchor:
                 _keep(files, paths, as_json=as_json)
             else:
@@ -98,6 +94,16 @@ def _write(setting: Setting) -> click.Command:
             click.echo("Written: " + ", ".join(str(path) for path in paths) + ". Give each to its holder alone.")
 
     return write
+
+
+def _sign(
+    setting: Setting, terms: Terms, key: SigningKey, said: Sequence[dict[str, object]], holders: Sequence[str]
+) -> list[Credential]:
+    """Write a credential for each object of claims, and each for its holder where holders are given."""
+    if holders and len(holders) != len(said):
+        fail("Give --holder once for each file of claims, in their order, or not at all.", cli.USAGE)
+    own = [replace(terms, holder=_holder(setting, name, terms.chain)) for name in holders] or [terms] * len(said)
+    return [credentials.write(one, claims, key) for one, claims in zip(own, said, strict=True)]
 
 
 def _keep(files: Sequence[Credential], paths: Sequence[Path], *, as_json: bool) -> None:
@@ -135,7 +141,7 @@ def _anchor(  # noqa: PLR0913, PLR0917
         fields = {"credential": renews, "commitment": commitments[0], **times}
         draft = ledger.draft((account, "credentials.renew", fields))
     for number, (file, path) in enumerate(zip(files, paths, strict=True)):
-        whole = msgspec.structs.replace(file, id=draft.new_id(0, number))
+        whole = replace(file, id=draft.new_id(0, number))
         write_new(path, credentials.to_bytes(whole), 0o600)
     try:
         actions.send(draft.sign(key), ledger, as_json=as_json)
@@ -157,7 +163,7 @@ def _prove(setting: Setting) -> click.Command:
     def prove(file: Path, out: Path, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
         """Put fresh proofs from the ledger into a copy of the credential FILE, so that it can be checked offline."""
         with opened(data, node, setting.modules) as ledger, _valid():
-            whole = _anchored(credentials.read(file.read_bytes()), ledger)
+            whole = _anchored(credentials.read(_bytes(file)), ledger)
             made = checking.prove(whole, lambda key: ledger.record_proof(key, None))
         write_new(out, credentials.to_bytes(made), 0o600)
         _told(out, made, "has fresh proofs", as_json=as_json)
@@ -172,7 +178,7 @@ def _anchored(whole: Opened, ledger: Ledger) -> Opened:
     found = ledger.record(rules.commitments.path((whole.statement.issuer, whole.commitment)))["items"]
     if not found:
         raise NotValid("not_anchored")
-    file = msgspec.structs.replace(whole.file, id=found[0]["value"]["credential"])
+    file = replace(whole.file, id=found[0]["value"]["credential"])
     return credentials.read(credentials.to_bytes(file))
 
 
@@ -201,7 +207,7 @@ def _present(setting: Setting) -> click.Command:
         if (nonce is None) != (as_name is None) or (audience is not None and nonce is None):
             fail("--nonce and --as go together, and --for goes with both.", cli.USAGE)
         with _valid():
-            whole = credentials.read(file.read_bytes())
+            whole = credentials.read(_bytes(file))
             try:
                 made = credentials.show_only(whole.file, show.split(",") if show else ())
             except ValueError as error:
@@ -254,13 +260,13 @@ def _check(setting: Setting) -> click.Command:
         now_ms = clock_ms()
         at_ms = None if when is None else options.time_ms(when, now_ms)
         fresh_ms = options.time_ms(fresh if fresh.startswith("+") else f"+{fresh}", 0)
-        whole, proofs = file.read_bytes(), [path.read_bytes() for path in proof]
+        whole, proofs = _bytes(file), [_bytes(path) for path in proof]
         if online:
             with opened(data, node, setting.modules) as ledger, suppress(NotValid):  # what is wrong, the check says
                 found = _anchored(credentials.read(whole), ledger)
                 proofs += [ledger.record_proof(key, None) for key in checking.needed(found)]
                 whole = credentials.to_bytes(found.file)
-        trusted = None if trust is None else trust.read_bytes()
+        trusted = None if trust is None else _bytes(trust)
         verdict = checking.check(whole, proofs, trusted, Question(now_ms, at_ms, fresh_ms, nonce, audience))
         _show(verdict, as_json=as_json)
         raise click.exceptions.Exit(EXIT[verdict.status])
@@ -308,15 +314,16 @@ def _holder(setting: Setting, name: str, chain: str) -> str:
 
 
 def _paths(claims: Sequence[Path], out: Path) -> list[Path]:
-    """Return where each credential is written; a folder is made for several."""
+    """Return where each credential is written: into a folder where there are several."""
     if len(claims) == 1:
         return [out]
     paths = [out / path.name for path in claims]
+    if any(path.exists() for path in paths):
+        fail(f"There are files of these names in {out} already; choose another folder.", cli.USAGE)
     if len(dict.fromkeys(paths)) < len(paths):
         fail(
             "Two files of claims have one name; rename one, because their credentials are named after them.", cli.USAGE
         )
-    out.mkdir(mode=0o700, exist_ok=True)
     return paths
 
 
@@ -338,3 +345,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name comes twice")
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    """Return a file's bytes, and no more of it than shows that it is too large."""
+    with path.open("rb") as file:
+        return file.read(credentials.FILE_BYTES_MAX + 2)
