@@ -69,11 +69,11 @@ def make_rules(genesis: bytes, modules: Mapping[str, Module]) -> Rules:
     actions = {action.do: action for module in every for action in module.actions.values()}
     due = {name: handler for module in every for name, handler in module.due.items()}
     names: dict[type[Message], str] = {}
-    for newest in actions.values():
-        action: Action | None = newest
+    for last in actions.values():
+        action: Action | None = last
         while action is not None:
             names[action.message], action = action.do, action.before
-    newest = max([RULES, *(action.since for action in actions.values())])
+    newest = max([RULES, *(last.since for last in actions.values())])
     digest = crypto.sha256(genesis).hex()
     return Rules(chain_id(genesis), digest, page, actions, due, every, names, newest, page.rules)
 

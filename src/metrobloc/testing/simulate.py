@@ -282,7 +282,7 @@ class Simulation:
         rules, now = self.sandbox.rules, self.sandbox.stage.time_ms
         expires = now + self.random.choice((1, 300_000, 300_000, 300_000, 86_400_000))
         return envelope.sign(
-            envelope.Payload(written, rules.chain, expires, rules.genesis.rules, salt), [*signers.values()]
+            envelope.Payload(written, rules.chain, expires, self.sandbox.version(), salt), [*signers.values()]
         )
 
     def keys_in_force(self, account: str) -> list[SigningKey]:

@@ -6,7 +6,17 @@
 
 from metrobloc.surface.http.answers import FAILURES
 from metrobloc.surface.http.build import ROUTES, build
-from metrobloc.surface.http.reading import read_record, read_table, standing
+from metrobloc.surface.http.reading import ahead, read_record, read_table, standing
 from metrobloc.surface.http.transactions import BODY_BYTES_MAX, LINES_MAX
 
-__all__ = ["BODY_BYTES_MAX", "FAILURES", "LINES_MAX", "ROUTES", "build", "read_record", "read_table", "standing"]
+__all__ = [
+    "BODY_BYTES_MAX",
+    "FAILURES",
+    "LINES_MAX",
+    "ROUTES",
+    "ahead",
+    "build",
+    "read_record",
+    "read_table",
+    "standing",
+]

@@ -43,7 +43,11 @@ async def may(state: State, account: Account, record: RecordKey = None) -> Respo
     height, time_ms = node.machine.height, max(clock_ms(), node.machine.time_ms)
     held = _roles(view, account, time_ms)
     answers = []
-    for action in node.machine.rules.actions.values():
+    ahead = node.machine.ahead()
+    for newest in ahead.rules.actions.values():
+        action = newest.at(ahead.version) if newest.do.partition(".")[0] in ahead.active else None
+        if action is None:
+            continue
         found = _may_do(action, held)
         if record is None:
             answers.append(found)
