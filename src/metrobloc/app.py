@@ -11,6 +11,8 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.governance import rules as governance
+from metrobloc.commons.governance import story as governance_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
@@ -33,6 +35,7 @@ from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
 STORIES = {
+    "governance": governance_story.play,
     "charity": charity_story.play,
     "timebank": timebank_story.play,
     # new-app: stories
@@ -44,6 +47,7 @@ def modules() -> Mapping[str, Module]:
     """Return every module this version has, by name, in the order in which a new chain activates them."""
     every = (
         identity.app,
+        governance.app,
         money.app,
         charity.app,
         timebank.app,

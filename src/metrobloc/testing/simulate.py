@@ -26,7 +26,7 @@ from metrobloc.kernel import accounts, codec, envelope, system
 from metrobloc.kernel.block import Calls
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.envelope import CALLS_MAX
-from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, Refused
+from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, MachineFault, Refused
 from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.permissions import Permission
@@ -158,7 +158,15 @@ class Simulation:
         return self
 
     def act(self) -> None:
-        """Execute a block of random transactions, some time on: signed ones, or others until one has worked."""
+        """Execute a block of random transactions, some time on: signed ones, or others until one has worked.
+
+        A chain that was led beyond what this program has ends here, as a node would, and another begins.
+        """
+        try:
+            self.sandbox.machine.ahead()
+        except MachineFault:
+            self.check()
+            self._begin()
         stage = self.sandbox.stage
         stage.time_ms += self.random.choice(STEPS_MS)
         self.drawing.time_ms = stage.time_ms
