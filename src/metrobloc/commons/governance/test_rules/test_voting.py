@@ -37,7 +37,6 @@ from metrobloc.commons.identity.types import (
     Mandate,
     NameGuardians,
     Recover,
-    Rotate,
     Support,
 )
 from metrobloc.kernel import codec, envelope, system
@@ -246,16 +245,6 @@ def test_an_approval_from_before_a_recovery_does_not_count(again: bool) -> None:
     s.stage.act("hospital", Approve(made))
     s.stage.act("charity", Approve(made))
     assert is_open(s, made) != again
-
-
-def test_an_approval_stays_good_through_an_ordinary_change_of_keys() -> None:
-    s = city()
-    made = proposed(s, "bank", ProposeValue("governance", "voting_ms", DAY_MS))
-    s.stage.act("bank", Rotate((s.key("bank's new key"),)), also=("bank's new key",))
-    s.stage.time_ms += rotation_delay_ms.default
-    s.stage.act("hospital", Approve(made))
-    s.stage.act("charity", Approve(made))
-    assert not is_open(s, made)
 
 
 def test_a_person_votes_for_an_institution_by_its_mandate() -> None:

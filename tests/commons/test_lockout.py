@@ -6,7 +6,6 @@ may do what, and how it is counted, is what this is about. A decision that the p
 would a node; then a newer program is installed, and the city goes on.
 """
 
-import os
 import random
 from collections import Counter
 
@@ -43,8 +42,9 @@ from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.tables import Param
 from metrobloc.kernel.types import INT_MAX, Message
 from metrobloc.testing.sandbox import START_MS, Sandbox
+from tests.support import rounds
 
-SEEDS = 20_000 if os.environ.get("METROBLOC_LONG") == "1" else 1_000
+SEEDS = rounds(1_000, 20_000)
 PROPOSALS = 20
 SOON = 100
 """A council that changes hands within so many blocks does so before the last question is put."""
