@@ -19,6 +19,8 @@ from metrobloc.commons.escrow import rules as escrow
 from metrobloc.commons.escrow import story as escrow_story
 from metrobloc.commons.evidence import rules as evidence
 from metrobloc.commons.evidence import story as evidence_story
+from metrobloc.commons.governance import rules as governance
+from metrobloc.commons.governance import story as governance_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
@@ -51,6 +53,7 @@ STORIES = {
     "evidence": evidence_story.play,
     "escrow": escrow_story.play,
     "anchors": anchors_story.play,
+    "governance": governance_story.play,
     "charity": charity_story.play,
     "credentials": credentials_story.play,
     "timebank": timebank_story.play,
@@ -64,6 +67,7 @@ def modules() -> Mapping[str, Module]:
     """Return every module this version has, by name, in the order in which a new chain activates them."""
     every = (
         identity.app,
+        governance.app,
         money.app,
         evidence.app,
         escrow.app,

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from metrobloc.app import modules
-from metrobloc.engine.audit import Audit
+from metrobloc.engine.audit import Audit, Modules
 from metrobloc.engine.solo import genesis_of, present
 from metrobloc.engine.store import Store
 from metrobloc.kernel import codec
@@ -30,9 +30,9 @@ def told(sealed: Sealed) -> News:
     return News(sealed.height, sealed.time_ms, header.state_root, writes, tuple(map(Raw, sealed.receipts)))
 
 
-def audited(store: Store) -> list[Sealed]:
+def audited(store: Store, program: Modules = modules) -> list[Sealed]:
     """Return what re-execution gives of a store's blocks."""
-    audit, seen = Audit(genesis_of(store), modules), list[Sealed]()
+    audit, seen = Audit(genesis_of(store), program), list[Sealed]()
     heights = range(1, store.head() + 1)
     audit.run(((present(store.block(h)), present(store.header(h))[0]) for h in heights), seen.append)
     assert audit.report.problems == []

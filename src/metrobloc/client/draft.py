@@ -19,7 +19,7 @@ from metrobloc.kernel.context import derive_id
 from metrobloc.kernel.envelope import Payload
 from metrobloc.kernel.module import Action
 from metrobloc.kernel.system import Account
-from metrobloc.kernel.types import Message
+from metrobloc.kernel.types import INT_MAX, Message
 
 Call = tuple[str, Message] | tuple[str, str, Mapping[str, object]]
 """What an account does: a typed message, or an action's name and its fields."""
@@ -120,7 +120,8 @@ class Draft(Struct, frozen=True):
             account = now.get(call.as_)
             if account is None or (account.signers(self.signatures) is None and not others):
                 wanted[call.as_] = None
-            action = actions.get(call.do)
+            newest = actions.get(call.do)
+            action = newest and newest.at(self.content.rules)
             if action is None:
                 continue
             with plainly():
@@ -151,23 +152,36 @@ def write(  # noqa: PLR0913
     chain: str, rules: int, calls: Sequence[Call], *, expires_ms: int, actions: Mapping[str, Action], salt: str | None
 ) -> Draft:
     """Write a draft for a chain; Malformed when a message breaks its declaration's limits."""
-    written = tuple(write_call(call, actions) for call in calls)
+    written = tuple(write_call(call, actions, rules) for call in calls)
     return Draft(_sound(codec.encode(Payload(written, chain, expires_ms, rules, salt or new_salt()))))
 
 
-def write_call(call: Call, actions: Mapping[str, Action]) -> envelope.Call:
-    """Write a call; what is typed is checked too, because a struct takes any value when it is made."""
+def write_call(call: Call, actions: Mapping[str, Action], rules: int = INT_MAX) -> envelope.Call:
+    """Write a call under a version of the rules, by default the newest.
+
+    What is typed is checked too, because a struct takes any value when it is made.
+    """
     account, what, *rest = call
-    if isinstance(what, Message):
-        do = next((do for do, action in actions.items() if action.message is type(what)), type(what).__name__)
-    else:
-        do = what
+    do = _named(type(what), actions) if isinstance(what, Message) else what
     with plainly():
-        if do not in actions:
+        newest = actions.get(do)
+        action = newest and newest.at(rules)
+        if action is None:
             raise codec.Malformed("unknown_action", do)
         body = codec.encode(what if isinstance(what, Message) else rest[0])
-        codec.decode(body, actions[do].decoder)
+        codec.decode(body, action.decoder)
     return envelope.Call(account, do, Raw(body))
+
+
+def _named(message: type[Message], actions: Mapping[str, Action]) -> str:
+    """Return the name of the action that takes a message, now or under older rules."""
+    for do, newest in actions.items():
+        action: Action | None = newest
+        while action is not None:
+            if action.message is message:
+                return do
+            action = action.before
+    return message.__name__
 
 
 def _sound(payload: bytes) -> bytes:

@@ -28,6 +28,7 @@ from metrobloc.commons import notes
 from metrobloc.commons.notes import Promise
 from metrobloc.kernel import envelope, system
 from metrobloc.kernel.errors import ENGINE_REFUSALS
+from metrobloc.kernel.genesis import chain_id
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.system import Account
 
@@ -56,6 +57,7 @@ class Told(Outcome, frozen=True):
 
 class _Standing(Struct, frozen=True):
     time_ms: int
+    rules: int = 1
 
 
 class _Row(Struct, frozen=True):
@@ -77,9 +79,10 @@ def draft(city: City, *calls: Call, expires_ms: int | None = None, salt: str | N
 
     It expires at `expires_ms` (since 1970), by default in five minutes. Malformed when a message breaks its limits.
     """
-    chain, rules = yield from steps.chain(city)
-    until = (yield from time_ms(city)) + EXPIRY_MS if expires_ms is None else expires_ms
-    return write(chain, rules, calls, expires_ms=until, actions=city.actions, salt=salt)
+    chain = chain_id((yield from steps.genesis(city)))
+    now = yield from steps.fetch_as(city, _Standing, steps.path("status"))
+    until = max(city.clock_ms(), now.time_ms) + EXPIRY_MS if expires_ms is None else expires_ms
+    return write(chain, now.rules, calls, expires_ms=until, actions=city.actions, salt=salt)
 
 
 def missing(city: City, draft: Draft) -> Op[tuple[str, ...]]:

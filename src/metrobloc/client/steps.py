@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from metrobloc.client.errors import NoNode, NotFound, ProofInvalid
 from metrobloc.kernel.codec import Malformed
-from metrobloc.kernel.genesis import chain_id, read_genesis
+from metrobloc.kernel.genesis import chain_id
 from metrobloc.kernel.module import Action, Module
 
 R = TypeVar("R")
@@ -181,12 +181,6 @@ def genesis(city: City) -> Op[bytes]:
             raise ProofInvalid(f"The node at {city.url} serves {chain}, and you trust {city.trust.chain}.")
         city.genesis = found
     return city.genesis
-
-
-def chain(city: City) -> Op[tuple[str, int]]:
-    """Return the chain's id and the version of its rules, which are signed."""
-    found = yield from genesis(city)
-    return chain_id(found), read_genesis(found).rules
 
 
 def waits(most_s: float = BACK_OFF_MAX_S) -> Generator[float, None, None]:

@@ -123,7 +123,7 @@ class Signer:
             envelope.Call(party.account, self.rules.names[type(message)], msgspec.Raw(codec.encode(message)))
             for party, message in job.calls
         )
-        expires_ms, rules = time_ms + EXPIRY_MS, self.rules.genesis.rules
+        expires_ms, rules = time_ms + EXPIRY_MS, self.rules.version
         keys = {party.account: party.key for party in (*(party for party, _ in job.calls), *job.also)}
         payload = envelope.Payload(calls, self.rules.chain, expires_ms, rules, self._salt(job.label))
         return pack(payload, list(keys.values()))

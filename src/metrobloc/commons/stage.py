@@ -35,10 +35,16 @@ class Stage:
     """A story's hands: actors by name, a clock, and a voice for whoever watches."""
 
     def __init__(
-        self, rules: Rules, execute: Execute, time_ms: int, say: Callable[[str], None] = lambda _: None
+        self,
+        rules: Rules,
+        execute: Execute,
+        time_ms: int,
+        say: Callable[[str], None] = lambda _: None,
+        version: Callable[[], int] | None = None,
     ) -> None:
-        """Start at a block time; `say` hears what the story tells."""
+        """Start at a block time; `say` hears what the story tells, `version` says which rules are in force."""
         self.rules = rules
+        self.version = version or (lambda: rules.version)
         self.time_ms = time_ms
         self.say = say
         self._execute = execute
@@ -74,8 +80,8 @@ class Stage:
             envelope.Call(self.account(actor), self.rules.names[type(message)], msgspec.Raw(codec.encode(message)))
             for actor, message in calls
         )
-        version, salt = self.rules.genesis.rules, f"{self._sent:032x}"
-        return envelope.Payload(written, self.rules.chain, self.time_ms + expires_ms, version, salt)
+        until_ms, salt = self.time_ms + expires_ms, f"{self._sent:032x}"
+        return envelope.Payload(written, self.rules.chain, until_ms, self.version(), salt)
 
     def sign(self, *calls: tuple[str, Message], also: Sequence[str] = ()) -> bytes:
         """Return a transaction of calls by actors, signed by them and by those named in `also`."""

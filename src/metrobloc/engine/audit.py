@@ -122,6 +122,7 @@ class Audit:
         self.report.operator, self.report.trusted = end.operator, end.operator in known
 
     def _replay(self, block: Block, header: bytes, verdicts: list[Verdict], keep: Callable[[Sealed], None]) -> None:
+        self.machine.ahead()  # a program that is too old for this block says that, not what it fails to read
         for number, verdict in enumerate(verdicts):
             if isinstance(verdict, tuple):
                 raise MachineFault(f"Block {block.height}, transaction {number}: {verdict[1]}")

@@ -20,7 +20,7 @@ from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.receipts import Receipt
 from metrobloc.kernel.state import BlockState, Meter, Reader, TxState, unmetered
 from metrobloc.kernel.system import Account, Delegation, ReplayMinute, Usage
-from metrobloc.kernel.tables import MutableRows, Rows
+from metrobloc.kernel.tables import CommittedRows, MutableRows, Rows
 from metrobloc.kernel.types import Message
 
 HOUR_MS = 3_600_000
@@ -33,7 +33,8 @@ Calls = list[tuple[Action, str, Message]]
 class Rules(Struct, frozen=True):
     """What a chain executes: its id, its genesis and that one's SHA-256, and the modules that this code has.
 
-    Which of them are active, and under which version of the rules up to `newest`, the chain's state says.
+    Which of them are active, and under which version of the rules up to `newest`, the chain's state says. `version` is
+    the one under which stories and replays write transactions.
     """
 
     chain: str
@@ -44,6 +45,7 @@ class Rules(Struct, frozen=True):
     modules: tuple[Module, ...]
     names: dict[type[Message], str]
     newest: int
+    version: int
 
     def check(self, raw: bytes) -> bytes:
         """Check bytes from outside and their signatures; return the transaction's id or raise `Malformed`.
@@ -96,16 +98,19 @@ class BlockRun:
         self._ids: set[bytes] = set()
         self._usage: dict[str, int] = {}
         self._hour = time_ms // HOUR_MS
-        self._found: dict[str, Action | None] = {}
         state = unmetered(self.state)
         self._accounts = Rows(system.accounts, state)
         self._recorded_usage = Rows(system.usage, state)
         info = Rows(system.chain, state).get("info")
         self.version = info.rules_at(height) if info else rules.genesis.rules
-        if self.version > rules.newest:
+        named = CommittedRows(system.modules, reader).items()
+        self.active = frozenset(name for name, one in named if one.from_height <= height)
+        lacking = sorted(self.active.difference(module.name for module in rules.modules))
+        lacking += [f"version {self.version} of the rules"] if self.version > rules.newest else []
+        if lacking:
             raise MachineFault(
-                f"From block {height} on this chain follows version {self.version} of the rules; this program knows "
-                f"them up to {rules.newest}. Install a newer version and start again."
+                f"From block {height} on this chain needs what this program does not have: {', '.join(lacking)}. "
+                "Install a newer version and start again."
             )
 
     def run_due(self) -> None:
@@ -138,15 +143,14 @@ class BlockRun:
         return self._attempt(run, partial(self._execute, run, calls, {}))
 
     def find(self, do: str) -> Action | None:
-        """Return an action's declaration under the rules in force; Void when its module is not active."""
-        if do in self._found:
-            return self._found[do]
-        newest = self.rules.actions.get(do)
-        active = Rows(system.modules, unmetered(self.state)).get(do.partition(".")[0])
-        if newest is not None and (active is None or active.from_height > self.height):
+        """Return an action's declaration under the rules in force; Void when its module is not active.
+
+        The chain's state decides and not what else this program has, or programs of different age would disagree.
+        """
+        if do.partition(".")[0] not in self.active:
             raise Void("not_active")
-        self._found[do] = newest and newest.at(self.version)
-        return self._found[do]
+        newest = self.rules.actions.get(do)
+        return newest and newest.at(self.version)
 
     def perform(self, run: Run, action: Action, actor: str, message: Message, delegate: str = "") -> None:
         """Run one action as an actor, whose delegate may have signed; refuses what the actor, or delegate, may not."""

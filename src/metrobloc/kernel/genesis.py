@@ -35,7 +35,7 @@ class Genesis(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     time_ms: TimeMs
     limits: Limits = Limits()
     params: dict[str, Signed] = {}
-    rules: Annotated[int, Meta(ge=RULES, le=RULES)] = RULES
+    rules: Annotated[int, Meta(ge=1, le=RULES)] = RULES
 
 
 _decoder = msgspec.json.Decoder(Genesis)

@@ -69,14 +69,13 @@ def make_rules(genesis: bytes, modules: Mapping[str, Module]) -> Rules:
     actions = {action.do: action for module in every for action in module.actions.values()}
     due = {name: handler for module in every for name, handler in module.due.items()}
     names: dict[type[Message], str] = {}
-    for newest in actions.values():
-        action: Action | None = newest
+    for last in actions.values():
+        action: Action | None = last
         while action is not None:
             names[action.message], action = action.do, action.before
-    newest_rules = max((action.since for action in actions.values()), default=RULES)
-    return Rules(
-        chain_id(genesis), crypto.sha256(genesis).hex(), page, actions, due, every, names, max(RULES, newest_rules)
-    )
+    newest = max([RULES, *(last.since for last in actions.values())])
+    digest = crypto.sha256(genesis).hex()
+    return Rules(chain_id(genesis), digest, page, actions, due, every, names, newest, page.rules)
 
 
 class Machine:
@@ -110,9 +109,13 @@ class Machine:
         """Open the next block and run what is due; block time never runs backwards."""
         if time_ms < self.time_ms:
             raise ValueError("block time is behind the last block's")
-        run = BlockRun(self.rules, self.reader, self.seen, self.height + 1, time_ms)
+        run = self.ahead(time_ms)
         run.run_due()
         return run
+
+    def ahead(self, time_ms: int = 0) -> BlockRun:
+        """Return the next block before anything runs in it: it knows which rules and modules are in force there."""
+        return BlockRun(self.rules, self.reader, self.seen, self.height + 1, time_ms)
 
     def seal(self, run: BlockRun) -> Sealed | None:
         """Close a block and move on; None when nothing happened in it, and then nothing is left of it."""
@@ -131,7 +134,8 @@ class Machine:
         first = [module for module in self.rules.modules if module.name in page.modules]
         for module in first:
             MutableRows(system.modules, state)[module.name] = Activation(0)
-        specs = {f"{spec.module}.{spec.name}": spec for module in first for spec in module.params.values()}
+        every = (spec for module in first for spec in module.params.values())
+        specs = {f"{spec.module}.{spec.name}": spec for spec in every if spec.since <= page.rules}
         for name, value in ({name: spec.default for name, spec in specs.items()} | page.params).items():
             spec = specs.get(name)
             if spec is None or not spec.limits[0] <= value <= spec.limits[1]:

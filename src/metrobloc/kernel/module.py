@@ -99,9 +99,11 @@ class Module:
         table.indexes.append(made)
         return made
 
-    def param(self, name: str, default: int, why: str, limits: tuple[int, int] = (0, INT_MAX)) -> Parameter:
-        """Declare a number that only genesis and governance set."""
-        made = Parameter(self.name, self._fresh(name), default, why, limits)
+    def param(
+        self, name: str, default: int, why: str, limits: tuple[int, int] = (0, INT_MAX), since: int = 1
+    ) -> Parameter:
+        """Declare a number that only genesis and governance set, there from the rules of `since` on."""
+        made = Parameter(self.name, self._fresh(name), default, why, limits, since)
         self.params[name] = made
         return made
 

@@ -83,13 +83,17 @@ class Param(Record):
 
 
 class ParamSpec(Struct, frozen=True):
-    """A parameter's declaration: default, inclusive limits and why it exists."""
+    """A parameter's declaration: default, inclusive limits, why it exists, and the rules from which on it does.
+
+    Limits never change: nodes of different age would disagree. Other limits are another parameter's.
+    """
 
     module: str
     name: str
     default: int
     why: str
     limits: tuple[int, int] = (0, INT_MAX)
+    since: int = 1
 
 
 class Rows(Generic[K, V]):

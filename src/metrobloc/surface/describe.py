@@ -4,6 +4,7 @@ The door, its document, the command line, the reference pages, the mirror and th
 declarations themselves. A module's page begins with what its README says; everything else follows from the code.
 """
 
+import copy
 import inspect
 import types
 import typing
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from metrobloc.kernel import system
+from metrobloc.kernel.block import BlockRun
 from metrobloc.kernel.errors import ENGINE_REFUSALS
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.tables import Table
@@ -141,6 +143,16 @@ def describe(modules: Mapping[str, Module]) -> tuple[AppDoc, ...]:
     Raises TypeError for a query's parameter or an event's field that has no limits.
     """
     return (*[_app(module) for module in modules.values()], _kernel())
+
+
+def in_force(ahead: BlockRun) -> dict[str, Module]:
+    """Return a chain's active modules as they are in a block: under older rules with older handlers."""
+    found = {module.name: copy.copy(module) for module in ahead.rules.modules if module.name in ahead.active}
+    for module in found.values():
+        actions = {verb: newest.at(ahead.version) for verb, newest in module.actions.items()}
+        module.actions = {verb: action for verb, action in actions.items() if action is not None}
+        module.params = {name: spec for name, spec in module.params.items() if spec.since <= ahead.version}
+    return found
 
 
 def fields_of(declared: type[Struct]) -> tuple[FieldDoc, ...]:

@@ -127,7 +127,8 @@ class Local:
         """Return what is to be signed."""
         rules = self.node.machine.rules
         until = self.time_ms() + EXPIRY_MS if expires_ms is None else expires_ms
-        return write(rules.chain, rules.genesis.rules, calls, expires_ms=until, actions=rules.actions, salt=salt)
+        version = self.node.machine.ahead().version
+        return write(rules.chain, version, calls, expires_ms=until, actions=rules.actions, salt=salt)
 
     def missing(self, draft: Draft) -> tuple[str, ...]:
         """Return who has still to sign."""
@@ -165,12 +166,11 @@ class Local:
 
     def simulate(self, *calls: Call) -> Page:
         """Return what calls would lead to."""
-        rules = self.node.machine.rules
-        written = [write_call(call, rules.actions) for call in calls]
-        run = [
-            (rules.actions[call.do], call.as_, rules.actions[call.do].decoder.decode(call.with_)) for call in written
-        ]
+        ahead = self.node.machine.ahead()
+        written = [write_call(call, ahead.rules.actions, ahead.version) for call in calls]
         try:
+            found = [(ahead.find(call.do), call) for call in written]
+            run = [(action, call.as_, action.decoder.decode(call.with_)) for action, call in found if action]
             done = _page(self.node.simulate(secrets.token_hex(16), run, self.time_ms()))
         except errors.Void as void:
             raise NotFound(VOIDS[void.code]) from void

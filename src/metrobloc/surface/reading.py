@@ -274,6 +274,8 @@ def _params(setting: Setting) -> click.Command:
         for param in found["params"]:
             click.echo(f"{param['module']}.{param['name']}: {param['value']} ({param['least']} to {param['most']})")
             click.echo(f"  {param['why']}")
+            if param["coming"]:
+                click.echo(f"  From block {param['coming']['from_height']} on: {param['coming']['value']}.")
         click.echo(f"At height {found['height']}.")
 
     return params

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from metrobloc.client import Client, Outcome
 from metrobloc.commons.replay import Batch, Replay, ReplayMaker
@@ -46,9 +47,10 @@ def _command(setting: Setting, name: str, make: ReplayMaker) -> click.Command:
         with _usage():
             source = make(now_ms, **options)
         with _opened(setting, data, node, source.start_ms) as (ledger, send):
-            rules = make_rules(ledger.genesis(), setting.modules)
+            status = ledger.status()
+            rules = msgspec.structs.replace(make_rules(ledger.genesis(), setting.modules), version=status["rules"])
             with _usage():
-                planned = source.plan(rules, int(ledger.status()["time_ms"]) + 1, now_ms)
+                planned = source.plan(rules, int(status["time_ms"]) + 1, now_ms)
             _run(planned, ledger, send, as_json=as_json)
 
     text, params = options_of(make)

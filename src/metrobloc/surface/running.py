@@ -24,11 +24,13 @@ from metrobloc.surface import cli
 from metrobloc.surface.cli import Setting, fail, home, show_json, with_json, with_ledger
 from metrobloc.surface.connections import PER_ADDRESS_MAX
 from metrobloc.surface.hooks import BOOK_FILE
+from metrobloc.surface.http import ahead
 from metrobloc.surface.ledger import opened
 from metrobloc.surface.serve import serve
 
 Story = Callable[[Stage], None]
 Folder = click.Path(path_type=Path, file_okay=False)
+LACKING = "From block {} on this chain needs what this program does not have: {}. Install a newer version before."
 REST_MS = 3_600_000
 """So long ago the stories end at most: a node whose clock is behind its chain takes nothing."""
 
@@ -61,7 +63,8 @@ def play(node: Solo, story: Story, say: Callable[[str], None]) -> None:
                 raise MachineFault(f"The story signed something malformed: {verdict[1]}")
         return node.execute(raws, time_ms)
 
-    story(Stage(node.machine.rules, execute, node.machine.time_ms, say))
+    machine = node.machine
+    story(Stage(machine.rules, execute, machine.time_ms, say, lambda: machine.ahead().version))
 
 
 @contextmanager
@@ -111,6 +114,9 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
 
         def ready(node: Solo, open_port: int) -> None:
             url = _url(host, open_port)
+            for one in ahead(node):
+                if not one.known:
+                    click.echo(LACKING.format(one.from_height, one.what), err=True)
             if as_json:
                 show_json({"chain": node.chain, "height": node.machine.height, "url": url})
             else:

@@ -26,12 +26,16 @@ class Sandbox:
         self.sealed: list[Sealed] = []
         self.bugs: list[str] = []
         self._keep(self.machine.found())
-        self.stage = Stage(self.rules, self.execute, self.rules.genesis.time_ms)
+        self.stage = Stage(self.rules, self.execute, self.rules.genesis.time_ms, version=self.version)
 
     @property
     def view(self) -> View:
         """Return the committed state."""
         return View(self.memory)
+
+    def version(self) -> int:
+        """Return the version of the rules in the next block."""
+        return self.machine.ahead().version
 
     def execute(self, raws: Sequence[bytes], time_ms: int) -> list[Outcome]:
         """Check and execute transactions as one block; `Malformed` is raised."""

@@ -26,7 +26,7 @@ from metrobloc.kernel import accounts, codec, envelope, system
 from metrobloc.kernel.block import BlockRun, Calls
 from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.envelope import CALLS_MAX
-from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, Refused
+from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, MachineFault, Refused
 from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
 from metrobloc.kernel.permissions import Permission
@@ -158,7 +158,15 @@ class Simulation:
         return self
 
     def act(self) -> None:
-        """Execute a block of random transactions, some time on: signed ones, or others until one has worked."""
+        """Execute a block of random transactions, some time on: signed ones, or others until one has worked.
+
+        A chain that was led beyond what this program has ends here, as a node would, and another begins.
+        """
+        try:
+            self.sandbox.machine.ahead()
+        except MachineFault:
+            self.check()
+            self._begin()
         stage = self.sandbox.stage
         stage.time_ms += self.random.choice(STEPS_MS)
         self.drawing.time_ms = stage.time_ms
@@ -286,7 +294,7 @@ class Simulation:
         rules, now = self.sandbox.rules, self.sandbox.stage.time_ms
         expires = now + self.random.choice((1, 300_000, 300_000, 300_000, 86_400_000))
         return envelope.sign(
-            envelope.Payload(written, rules.chain, expires, rules.genesis.rules, salt), [*signers.values()]
+            envelope.Payload(written, rules.chain, expires, self.sandbox.version(), salt), [*signers.values()]
         )
 
     def keys_in_force(self, account: str) -> list[SigningKey]:

@@ -7,7 +7,7 @@
 from metrobloc.surface.http.answers import FAILURES
 from metrobloc.surface.http.build import ROUTES, build
 from metrobloc.surface.http.log import prove_consistency
-from metrobloc.surface.http.reading import read_record, read_table, standing
+from metrobloc.surface.http.reading import ahead, read_record, read_table, standing
 from metrobloc.surface.http.transactions import BODY_BYTES_MAX, LINES_MAX
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FAILURES",
     "LINES_MAX",
     "ROUTES",
+    "ahead",
     "build",
     "prove_consistency",
     "read_record",

@@ -54,7 +54,11 @@ async def may(state: State, account: Account, record: RecordKey = None) -> Respo
     held = _roles(view, account, time_ms)
     frozen = time_ms < owner.frozen_until_ms
     answers = []
-    for action in node.machine.rules.actions.values():
+    ahead = node.machine.ahead()
+    for newest in ahead.rules.actions.values():
+        action = newest.at(ahead.version) if newest.do.partition(".")[0] in ahead.active else None
+        if action is None:
+            continue
         found = _may_do(action, held)
         found = replace(found, allowed=found.allowed and (action.defends or not frozen))
         if record is None:

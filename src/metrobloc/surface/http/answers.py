@@ -6,7 +6,7 @@ API's document of that and of its parameters.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar, cast
@@ -23,6 +23,7 @@ from metrobloc.engine.solo import Solo
 from metrobloc.kernel import codec
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
+from metrobloc.kernel.module import Module
 from metrobloc.kernel.types import INT_MAX
 from metrobloc.surface.describe import AppDoc
 
@@ -127,9 +128,23 @@ async def turn(state: State) -> AsyncIterator[None]:
         yield
 
 
+class Faces(Struct, frozen=True):
+    """The modules in force with what is made of them: their description, pages for people, the API's document."""
+
+    modules: Mapping[str, Module]
+    apps: tuple[AppDoc, ...]
+    pages: Mapping[str, str]
+    document: bytes
+
+
+def faces(state: State) -> Faces:
+    """Return what follows from the declarations in force."""
+    return cast("Callable[[], Faces]", state["faces"])()
+
+
 def described(state: State) -> tuple[AppDoc, ...]:
-    """Return the description of this chain's modules."""
-    return cast("tuple[AppDoc, ...]", state["described"])
+    """Return the description of this chain's active modules."""
+    return faces(state).apps
 
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:

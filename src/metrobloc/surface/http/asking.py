@@ -17,9 +17,10 @@ from msgspec import Raw, Struct
 from metrobloc.engine.frozen import Frozen, TooManyRows
 from metrobloc.kernel import system
 from metrobloc.kernel.context import View
+from metrobloc.kernel.tables import Param
 from metrobloc.surface.describe import AppDoc, to_json
-from metrobloc.surface.http.answers import JSON, Failure, Plain, TurnedAway, as_json, described, node_of, told
-from metrobloc.surface.http.shapes import AppLine, Found, ParamNow, ParamsNow
+from metrobloc.surface.http.answers import JSON, Failure, Plain, TurnedAway, as_json, described, faces, node_of, told
+from metrobloc.surface.http.shapes import AppLine, Coming, Found, ParamNow, ParamsNow
 
 QUERY_ROWS_MAX = 100_000
 TOO_MUCH = f"The answer needs more than {QUERY_ROWS_MAX:,} rows; ask for less, or ask the mirror."
@@ -39,23 +40,24 @@ async def describe_app(state: State, app: str) -> Response[bytes]:
 
 @get("/v1/params", opt=told(ParamsNow))
 async def params(state: State) -> Response[bytes]:
-    """Return every parameter in force, with its limits and why it exists."""
+    """Return every parameter in force, with its limits and why it exists, and what is decided about it."""
     node = node_of(state)
-    values = View(node.store)[system.params]
+    height, values = node.machine.height, View(node.store)[system.params]
     found = []
     for app in described(state):
         for param in app.params:
-            stored = values.get((app.name, param.name))
-            value = param.default if stored is None else stored.value
-            found.append(ParamNow(app.name, param.name, value, param.default, *param.limits, param.unit, param.why))
-    return as_json(ParamsNow(node.machine.height, tuple(found)))
+            stored = values.get((app.name, param.name)) or Param(param.default)
+            ahead = Coming(stored.next, stored.from_height) if stored.from_height > height else None
+            told = (param.default, *param.limits, param.unit, param.why)
+            found.append(ParamNow(app.name, param.name, stored.at(height), *told, ahead))
+    return as_json(ParamsNow(height, tuple(found)))
 
 
 @get("/v1/queries/{app:str}/{name:str}", opt=told(Found, also={413: Failure}))
 async def ask(request: Plain, state: State, app: str, name: str) -> Response[bytes]:
     """Ask an application's own question of the last block."""
     node = node_of(state)
-    module = next((module for module in node.machine.rules.modules if module.name == app), None)
+    module = faces(state).modules.get(app)
     if module is None or name not in module.queries:
         raise TurnedAway(404, "not_found", "There is no such query; the description at /v1/apps/{app} lists them.")
     question = module.queries[name]

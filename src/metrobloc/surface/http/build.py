@@ -10,12 +10,14 @@ from litestar.types import Message, Scope
 
 from metrobloc import __version__
 from metrobloc.engine.sealer import Busy, Sealer
+from metrobloc.engine.solo import Solo
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.mirror.read import Mirror
-from metrobloc.surface.describe import check_names, describe
+from metrobloc.surface.describe import check_names, describe, in_force
 from metrobloc.surface.http import allowed, asking, document, indexed, log, pages, reading, streams, transactions
 from metrobloc.surface.http.answers import (
+    Faces,
     TurnedAway,
     say,
     say_busy,
@@ -40,16 +42,14 @@ ROUTES = (
 
 def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
     """Return the application over a node's sealer and mirror; TypeError when names of its modules collide."""
-    modules = {module.name: module for module in sealer.node.machine.rules.modules}
-    check_names(modules, ())
-    described = describe(modules)
-    app = Litestar(
+    check_names({module.name: module for module in sealer.node.machine.rules.modules}, ())
+    return Litestar(
         ROUTES,
         state=State(
             {
                 "sealer": sealer,
                 "mirror": mirror,
-                "described": described,
+                "faces": _Faces(sealer.node).now,
                 "turn": asyncio.Lock(),  # of what is computed where blocks are made
                 "asking": asyncio.Lock(),  # of queries
                 "mirroring": asyncio.Semaphore(indexed.QUESTIONS_AT_ONCE),
@@ -75,9 +75,28 @@ def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
-    app.state["pages"] = pages.write(described, sealer.node.chain, __version__)
-    app.state["document"] = document.write(ROUTES, modules, described, __version__, sealer.node.chain)
-    return app
+
+
+class _Faces:
+    """What follows from the declarations in force, made anew when the council has changed which those are."""
+
+    def __init__(self, node: Solo) -> None:
+        """Make it as of now."""
+        self.node = node
+        self._made: tuple[object, Faces | None] = (None, None)
+        self.now()
+
+    def now(self) -> Faces:
+        """Return it as of the next block."""
+        ahead = self.node.machine.ahead()
+        made_for, made = self._made
+        if made is None or made_for != (ahead.version, ahead.active):
+            modules, chain = in_force(ahead), self.node.chain
+            apps = describe(modules)
+            written = document.write(ROUTES, modules, apps, __version__, chain)
+            made = Faces(modules, apps, pages.write(apps, chain, __version__), written)
+            self._made = ((ahead.version, ahead.active), made)
+        return made
 
 
 async def _name_version(message: Message, _: Scope) -> None:

@@ -20,7 +20,7 @@ from metrobloc.kernel import crypto, envelope
 from metrobloc.kernel.module import Module
 from metrobloc.surface.describe import AppDoc, summary
 from metrobloc.surface.http import asking, transactions
-from metrobloc.surface.http.answers import FAILURES, JSON, LINES, Failure, Told, told
+from metrobloc.surface.http.answers import FAILURES, JSON, LINES, Failure, Told, faces, told
 from metrobloc.surface.http.shapes import Asked, Envelope
 
 Node = dict[str, Any]
@@ -66,7 +66,7 @@ class Operation(Struct, frozen=True):
 @get("/v1/openapi.json", opt=told(dict))
 async def openapi(state: State) -> Response[bytes]:
     """Return this document: OpenAPI 3.1."""
-    return Response(state["document"], media_type=JSON)
+    return Response(faces(state).document, media_type=JSON)
 
 
 ROUTES = (openapi,)

@@ -1,7 +1,6 @@
 """Pages for people: what this chain's applications are and how to call them, without scripts, from the description."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response, get
@@ -9,7 +8,7 @@ from litestar.datastructures import State
 
 from metrobloc.kernel.envelope import PAYLOAD_TYPE
 from metrobloc.surface.describe import AppDoc, param_rows, rows_of
-from metrobloc.surface.http.answers import TurnedAway
+from metrobloc.surface.http.answers import TurnedAway, faces
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -58,7 +57,7 @@ def write(apps: tuple[AppDoc, ...], chain: str, version: str) -> Mapping[str, st
 
 
 def _page(state: State, name: str) -> Response[str]:
-    page = cast("Mapping[str, str]", state["pages"]).get(name)
+    page = faces(state).pages.get(name)
     if page is None:
         raise TurnedAway(404, "not_found", "There is no such application; /docs lists them.")
     return Response(page, media_type=MediaType.HTML, headers=HEADERS)

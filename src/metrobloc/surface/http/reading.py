@@ -11,11 +11,13 @@ from litestar.response import Stream
 from msgspec import Raw
 
 from metrobloc.engine import proofs
-from metrobloc.engine.solo import Solo, genesis_of
+from metrobloc.engine.solo import Solo, genesis_of, present
+from metrobloc.kernel import system
+from metrobloc.kernel.context import View
 from metrobloc.kernel.genesis import Genesis
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.surface.http.answers import JSON, LINES, Height, as_json, node_of, told, turn
-from metrobloc.surface.http.shapes import Item, Page, Standing, Trust
+from metrobloc.surface.http.shapes import Ahead, Item, Page, Standing, Trust
 
 PAGE_MAX = 500
 
@@ -95,7 +97,8 @@ ROUTES = (status, genesis, checkpoint, trust, receipt, receipt_proof, record_pro
 
 def standing(node: Solo) -> Standing:
     """Return how the chain stands: height, time, root, log, operator."""
-    machine = node.machine
+    machine, view = node.machine, View(node.store)
+    height, info, named = machine.height + 1, present(view[system.chain].get("info")), view[system.modules].items()
     return Standing(
         node.chain,
         machine.height,
@@ -105,8 +108,23 @@ def standing(node: Solo) -> Standing:
         len(machine.tree),
         dict(node.spent_us),
         node.key.key_id,
-        tuple(module.name for module in machine.rules.modules),
+        info.rules_at(height),
+        tuple(name for name, one in named if one.from_height <= height),
+        ahead(node),
     )
+
+
+def ahead(node: Solo) -> tuple[Ahead, ...]:
+    """Return what the council has decided and takes effect after the next block."""
+    machine, view = node.machine, View(node.store)
+    height, rules = machine.height + 1, machine.rules
+    known = [module.name for module in rules.modules]
+    found = [Ahead(name, one.from_height, name in known) for name, one in view[system.modules].items()]
+    info = view[system.chain].get("info")
+    if info is not None and info.next_rules:
+        what = f"version {info.next_rules} of the rules"
+        found.append(Ahead(what, info.from_height, info.next_rules <= rules.newest))
+    return tuple(one for one in found if one.from_height > height)
 
 
 def read_record(node: Solo, key: str) -> Page:

@@ -102,8 +102,20 @@ class Draft(Struct, frozen=True):
     outcome: Simulation
 
 
+class Ahead(Struct, frozen=True):
+    """What takes effect at a block: a module, or `version N of the rules`; `known` says whether this program has it."""
+
+    what: str
+    from_height: int
+    known: bool
+
+
 class Standing(Struct, frozen=True):
-    """How the chain stands: its newest block, its state's root, its log's size, its operator's key, its modules."""
+    """How the chain stands: its newest block, its state's root, its log's size, its operator's key.
+
+    `modules` are active in the next block, under the `rules` of that version, which transactions name; `ahead` lists
+    what is decided and will take effect later.
+    """
 
     chain: str
     height: int
@@ -113,7 +125,9 @@ class Standing(Struct, frozen=True):
     records: int
     spent_us: dict[str, int]
     operator: str
+    rules: int
     modules: tuple[str, ...]
+    ahead: tuple[Ahead, ...]
 
 
 class Trust(Struct, frozen=True):
@@ -139,8 +153,18 @@ class Page(Struct, frozen=True):
     next: str | None
 
 
+class Coming(Struct, frozen=True):
+    """A value that has been decided and holds from a block on."""
+
+    value: int
+    from_height: int
+
+
 class ParamNow(Struct, frozen=True):
-    """A parameter: its value in force, its default, its inclusive limits, what it counts and why it exists."""
+    """A parameter: its value in force, its default, its inclusive limits, what it counts and why it exists.
+
+    `coming`, if it is not null, is the value that it will have.
+    """
 
     module: str
     name: str
@@ -150,6 +174,7 @@ class ParamNow(Struct, frozen=True):
     most: int
     unit: str
     why: str
+    coming: Coming | None
 
 
 class ParamsNow(Struct, frozen=True):

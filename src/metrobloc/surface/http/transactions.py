@@ -16,7 +16,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from metrobloc.engine.sealer import Answer, clock_ms
 from metrobloc.kernel import codec, crypto, envelope, system
-from metrobloc.kernel.block import Calls, Rules
+from metrobloc.kernel.block import BlockRun, Calls, Rules
 from metrobloc.kernel.context import View
 from metrobloc.kernel.envelope import ENVELOPE_BYTES_MAX
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, Void
@@ -97,10 +97,10 @@ async def send_many(request: Plain, state: State, at: Height = None) -> Response
 async def simulate(request: Plain, state: State) -> Response[bytes]:
     """Say what calls would do if they were signed and sent; nothing is changed and nothing is kept."""
     asked = read_body(await request.body(), _asked)
-    rules = node_of(state).machine.rules
+    ahead = node_of(state).machine.ahead()
     calls: Calls = []
     for call in asked.calls:
-        action = _action(rules, call.do)
+        action = _action(ahead, call.do)
         calls.append((action, call.as_, read_message(action, bytes(call.with_))[0]))
     return as_json(await simulated(state, secrets.token_hex(16), calls, asked.at_ms))
 
@@ -120,8 +120,8 @@ async def draft(  # noqa: PLR0913, PLR0917
     signed transaction is sent.
     """
     node = node_of(state)
-    rules = node.machine.rules
-    action = _action(rules, f"{app}.{verb}")
+    ahead = node.machine.ahead()
+    rules, action = ahead.rules, _action(ahead, f"{app}.{verb}")
     message, written = read_message(action, await request.body())
     account = View(node.store)[system.accounts].get(actor)
     if account is None:
@@ -131,7 +131,7 @@ async def draft(  # noqa: PLR0913, PLR0917
     now_ms = max(clock_ms(), node.machine.time_ms)
     salt = secrets.token_hex(16)
     calls = (envelope.Call(actor, action.do, msgspec.Raw(written)),)
-    payload = codec.encode(envelope.Payload(calls, rules.chain, now_ms + expires_in_ms, rules.genesis.rules, salt))
+    payload = codec.encode(envelope.Payload(calls, rules.chain, now_ms + expires_in_ms, ahead.version, salt))
     to_sign = envelope.pae(payload)
     return as_json(
         Draft(
@@ -191,8 +191,12 @@ def sentence_of(rules: Rules, code: str) -> str:
     return ENGINE_REFUSALS.get(code, "") if module is None else module.refusals[code]
 
 
-def _action(rules: Rules, do: str) -> Action:
-    action = rules.actions.get(do)
+def _action(ahead: BlockRun, do: str) -> Action:
+    """Return an action as it is in the next block; TurnedAway when there it is none, or not yet."""
+    try:
+        action = ahead.find(do) if do in ahead.rules.actions else None
+    except Void as void:
+        raise unknown(void.code) from void
     if action is None:
         raise unknown("unknown_action")
     return action
@@ -204,5 +208,5 @@ def _named_keys(action: Action, message: Message) -> tuple[str, ...]:
 
 
 def unknown(code: str) -> TurnedAway:
-    """Return the failure for an account or action that the chain does not have."""
+    """Return the failure for an account or action that the chain does not have, or not yet."""
     return TurnedAway(404, code, VOIDS[code])
