@@ -47,7 +47,9 @@ def add(group: click.Group, root: click.Group, setting: Setting) -> None:
         if made.name in group.commands:
             raise TypeError(f"the command vault {made.name} stands for an action already")
         group.add_command(made)
-    cast("click.Group", root.commands["key"]).add_command(_box(setting))
+    keys = cast("click.Group", root.commands["key"])
+    keys.add_command(_box(setting))
+    root.add_command(keys)  # again, so that it lists the new one like the others
 
 
 def _with_desk(setting: Setting, run: Callable[..., None], *params: click.Parameter) -> click.Command:
