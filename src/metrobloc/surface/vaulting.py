@@ -4,6 +4,7 @@ They stand in one group with the commands that follow from the vault's declarati
 """
 
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,7 +171,7 @@ def _put(setting: Setting) -> click.Command:
         reads = [Reads(desk.account_of(name), purpose or "", desk.time_of(until)) for name in to]
         kept = desk.vault.put(
             file.read_bytes(),
-            file.name,
+            unicodedata.normalize("NFC", file.name),
             custodian=desk.account_of(custodian),
             readers=reads,
             keep_until_ms=desk.time_of(keep_until),
