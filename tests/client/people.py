@@ -97,3 +97,15 @@ def refused(code: str, do: Callable[[], object]) -> Fault:
         do()
     assert fault.value.code == code, fault.value
     return fault.value
+
+
+@pytest.fixture(params=[True, False], ids=["waiting", "asyncio"])
+def people(request: pytest.FixtureRequest, client: Client, tmp_path: Path) -> People:
+    """Return Ann, Bo, Cy and a custodian of their own."""
+    return People(client, tmp_path, waits=request.param)
+
+
+@pytest.fixture
+def waiting(client: Client, tmp_path: Path) -> People:
+    """Return them where it does not matter how they wait."""
+    return People(client, tmp_path)

@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -191,7 +192,7 @@ def test_an_envelope_is_held_to_the_ledger_and_told_apart() -> None:
 
 def test_a_key_with_which_anybody_could_open_seals_nothing() -> None:
     for weak in (bytes(32), b"\1" + bytes(31)):
-        refused("no_box_key", lambda weak=weak: seal_key(PLACE, "0" * 64, bytes(32), READER, key_id(weak, X25519)))  # type: ignore[misc]
+        refused("no_box_key", partial(seal_key, PLACE, "0" * 64, bytes(32), READER, key_id(weak, X25519)))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, "a\nb", "a\u202eb", "e\u0301", "\ud800", "\x1b[31m"])

@@ -1,15 +1,12 @@
 """The vault on a running node: who may read reads, and everything else is refused by name; waiting and with asyncio."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metrobloc.client import Client, Malformed, ProofInvalid, Refused, Unknown
-from metrobloc.client.vault import Box, Document, Fault, Reads, Stores, Tidied
+from metrobloc.client import Client, Malformed, Refused, Unknown
+from metrobloc.client.vault import Box, Document, Fault, Reads, Tidied
 from metrobloc.client.vault.stores import content_key, envelope_key
-from metrobloc.commons.identity.rules import box_keys
 from metrobloc.commons.identity.types import ShowBoxKey
 from metrobloc.commons.vault.rules import entries, readers, reports
 from metrobloc.commons.vault.types import (
@@ -17,26 +14,15 @@ from metrobloc.commons.vault.types import (
     Entry,
     Erase,
     Grant,
-    OfferStore,
     ReportMissing,
     Revoke,
     Share,
     Store,
 )
 from metrobloc.kernel.crypto import sha256
-from tests.client.people import LETTER, People, refused
+from tests.client.people import LETTER, People, people, refused, waiting
 
-
-@pytest.fixture(params=[True, False], ids=["waiting", "asyncio"])
-def people(request: pytest.FixtureRequest, client: Client, tmp_path: Path) -> People:
-    """Return Ann, Bo, Cy and a custodian of their own."""
-    return People(client, tmp_path, waits=request.param)
-
-
-@pytest.fixture
-def waiting(client: Client, tmp_path: Path) -> People:
-    """Return them where it does not matter how they wait."""
-    return People(client, tmp_path)
+__all__ = ["people", "waiting"]
 
 
 def of(people: People, entry: str) -> Entry:
@@ -327,72 +313,6 @@ def test_who_shows_no_key_and_what_is_too_large_is_refused(waiting: People) -> N
     assert "metrobloc key box" in told.sentence
     large = bytes((64 << 20) + 1)
     refused("too_large", lambda: waiting.does("ann", "put", large, "a", custodian=custodian, readers=[]))
-
-
-def test_a_custodians_address_is_followed_only_when_allowed(waiting: People, tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/elsewhere"
-    waiting.send("custodian", OfferStore(url))
-    refused("not_allowed", waiting.put)
-    assert not (tmp_path / "elsewhere").exists()
-    allowed = Stores(tmp_path, {waiting.account("custodian"): url})
-    for name in ("ann", "bo"):
-        waiting.alter(name, stores=allowed)
-    kept = waiting.put()
-    assert waiting.reads("bo", kept.entry) == LETTER
-    waiting.send("custodian", OfferStore("file:///etc"))
-    refused("not_allowed", lambda: waiting.reads("bo", kept.entry))
-    findings = waiting.does("bo", "check").findings
-    assert [(one.what, one.code) for one in findings] == [("store", "not_allowed")]
-    findings = waiting.does("custodian", "check").findings
-    assert {(one.what, one.code) for one in findings} == {("store", "not_allowed")}
-    waiting.does("ann", "unshare", kept.entry, waiting.account("bo"))  # what cannot be reached is left to the custodian
-    waiting.does("ann", "forget", kept.entry)
-
-
-def test_a_node_that_lies_about_a_key_is_believed_only_without_proof(
-    waiting: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would have Ann seal her letter for itself."""
-    thief = Box(b"t" * 32)
-    real: Callable[[str], dict[str, Any]] = waiting.client.record
-    path = box_keys.path(waiting.account("bo"))
-
-    def lying(key: str) -> dict[str, Any]:
-        page = real(key)
-        if key == path:
-            page["items"][0]["value"]["box_key"] = thief.key_id
-        return page
-
-    monkeypatch.setattr(waiting.client, "record", lying)
-    kept = waiting.put()
-    refused("wrong_recipient", lambda: waiting.reads("bo", kept.entry))
-    waiting.alter("ann", proved=True)
-    waiting.alter("bo", proved=True)
-    kept = waiting.put()
-    assert waiting.reads("bo", kept.entry) == LETTER
-
-    def forged(key: str) -> None:
-        raise ProofInvalid(key)
-
-    monkeypatch.setattr(waiting.client, "prove_record", forged)
-    with pytest.raises(ProofInvalid):
-        waiting.put()
-
-
-def test_a_node_that_tells_another_record_is_not_believed(waiting: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, other = waiting.put(), waiting.put()
-    real: Callable[[str], dict[str, Any]] = waiting.client.record
-    monkeypatch.setattr(waiting.client, "record", lambda key: real(key.replace(kept.entry, other.entry)))
-    refused("unknown", lambda: waiting.reads("bo", kept.entry))
-
-
-def test_a_node_whose_rows_have_no_end_holds_nobody_up(waiting: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = {"items": [], "next": "vault/entries/z"}
-    monkeypatch.setattr(waiting.client, "table", lambda *_: page)
-    refused("store_fails", lambda: waiting.does("ann", "check"))
-    item = {"key": "", "value": {}}
-    monkeypatch.setattr(waiting.client, "table", lambda *_: {"items": [item], "next": None})
-    refused("store_fails", lambda: waiting.does("ann", "check"))
 
 
 def test_whom_it_is_about_only_readers_learn(waiting: People) -> None:

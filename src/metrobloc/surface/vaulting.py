@@ -4,6 +4,7 @@ They stand in one group with the commands that follow from the vault's declarati
 """
 
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,9 @@ def add(group: click.Group, root: click.Group, setting: Setting) -> None:
         if made.name in group.commands:
             raise TypeError(f"the command vault {made.name} stands for an action already")
         group.add_command(made)
-    cast("click.Group", root.commands["key"]).add_command(_box(setting))
+    keys = cast("click.Group", root.commands["key"])
+    keys.add_command(_box(setting))
+    root.add_command(keys)  # again, so that it lists the new one like the others
 
 
 def _with_desk(setting: Setting, run: Callable[..., None], *params: click.Parameter) -> click.Command:
@@ -168,7 +171,7 @@ def _put(setting: Setting) -> click.Command:
         reads = [Reads(desk.account_of(name), purpose or "", desk.time_of(until)) for name in to]
         kept = desk.vault.put(
             file.read_bytes(),
-            file.name,
+            unicodedata.normalize("NFC", file.name),
             custodian=desk.account_of(custodian),
             readers=reads,
             keep_until_ms=desk.time_of(keep_until),
