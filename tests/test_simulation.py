@@ -30,14 +30,17 @@ def test_a_city_at_random(first: int) -> None:
 
 
 def test_every_action_is_done_and_most_refusals_are_met() -> None:
+    """Run seeds until it is so; each module adds some, since all share the same number of steps."""
+    declared = {code for module in MODULES for code in module.refusals}
     done, codes = Counter[str](), Counter[str]()
-    for seed in range(rounds(8 * len(MODULES), 100)):  # each module has its share of the runs
+    for seed in range(rounds(8 * len(MODULES), 400)):
         run = simulate(MODULES, seed, 400, STORIES)
         done, codes = done + run.done, codes + run.codes
-    assert not [action.do for action in run.actions if not done[action.do]]
-    declared = {code for module in MODULES for code in module.refusals}
-    unmet = sorted(code for code in declared if not codes[code])
-    assert 5 * len(unmet) <= len(declared), unmet
+        undone = [action.do for action in run.actions if not done[action.do]]
+        unmet = sorted(code for code in declared if not codes[code])
+        if not undone and 5 * len(unmet) <= len(declared):
+            return
+    pytest.fail(f"never done: {undone}; never met: {unmet}")
 
 
 def test_a_seed_says_the_same_for_ever() -> None:
