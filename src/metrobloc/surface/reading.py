@@ -242,7 +242,9 @@ def _who(setting: Setting) -> click.Command:
     )
     @with_ledger
     @with_json
-    def who(action: str, after: str, limit: int, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    def who(  # noqa: PLR0913
+        *, action: str, after: str, limit: int, data: Path | None, node: str, as_json: bool
+    ) -> None:
         """Say who may do an ACTION, such as charity.settle: accounts by their roles, and people with mandates."""
         with opened(data, node, setting.modules) as ledger:
             found = ledger.who(action, after, limit)
