@@ -42,7 +42,6 @@ from tests.upgrade.old import rules as old
 GENESIS = demo_genesis(START_MS, old.modules(), "shelf")
 DAYS_MINUTES = 3 * 24 * 60
 LACKS_RULES = "this chain needs what this program does not have: version 2 of the rules. Install a newer version"
-LACKS_BOTH = "does not have: museum, version 2 of the rules. Install"
 
 
 def decide(stage: Stage, message: Message) -> None:
