@@ -6,6 +6,7 @@ which on more is needed the old one stops, and says so before anything is execut
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,14 +14,16 @@ import httpx
 import msgspec
 import pytest
 
+from metrobloc import app
 from metrobloc.client import Malformed, sending, steps
 from metrobloc.client.draft import write
 from metrobloc.client.steps import City
 from metrobloc.commons.governance.types import Approve, ProposeModule, ProposeRules, ProposeValue
 from metrobloc.commons.identity.demo import demo_genesis
+from metrobloc.commons.identity.types import Register
 from metrobloc.commons.stage import Stage
 from metrobloc.engine.audit import audit_export, audit_folder
-from metrobloc.engine.sealer import Sealer
+from metrobloc.engine.sealer import Sealer, clock_ms
 from metrobloc.engine.solo import Solo
 from metrobloc.engine.verifier import Verifier
 from metrobloc.kernel import envelope, system
@@ -34,7 +37,7 @@ from metrobloc.surface import http
 from metrobloc.surface.ledger import Local
 from metrobloc.testing.sandbox import START_MS, Sandbox
 from tests.mirror.naive import audited, same
-from tests.surface.city import Inline
+from tests.surface.city import Inline, Node
 from tests.upgrade.museum import rules as museum
 from tests.upgrade.new import rules as new
 from tests.upgrade.old import rules as old
@@ -42,7 +45,6 @@ from tests.upgrade.old import rules as old
 GENESIS = demo_genesis(START_MS, old.modules(), "shelf")
 DAYS_MINUTES = 3 * 24 * 60
 LACKS_RULES = "this chain needs what this program does not have: version 2 of the rules. Install a newer version"
-LACKS_BOTH = "does not have: museum, version 2 of the rules. Install"
 
 
 def decide(stage: Stage, message: Message) -> None:
@@ -346,6 +348,26 @@ def test_a_program_says_what_it_will_lack(tmp_path: Path) -> None:
     decide(staged(node), ProposeModule("museum", 31))
     assert [(one.what, one.known) for one in http.ahead(node)] == [("museum", False)]
     node.close()
+
+
+def test_an_operator_is_told_before_and_when_it_comes(tmp_path: Path) -> None:
+    folder, lacks = tmp_path / "town", "From block 13 on this chain needs what this program does not have: museum."
+    node = Solo.create(folder, demo_genesis(clock_ms() - 3_600_000, app.modules()), app.modules())
+    decide(staged(node), ProposeModule("museum"))
+    node.close()
+    with Node(folder) as running:
+        assert lacks in running.errors.read_text()
+        assert running.http.get("/v1/status").json()["ahead"][0]["known"] is False
+        stage = running.stage()
+        raws = [
+            stage.sign(("bank", Register(stage.key(f"citizen {number}").key_id)), also=(f"citizen {number}",))
+            for number in range(10)
+        ]
+        assert [running.post([raw])[0]["status"] for raw in raws[:9]] == ["committed"] * 9
+        with suppress(httpx.TransportError):  # it may end before it answers
+            running.http.post("/v1/tx", content=raws[9])
+        assert running.wait() == 4
+        assert running.errors.read_text().count(lacks) == 2
 
 
 def test_a_folder_is_written_to_under_the_rules_in_force(home: Path) -> None:

@@ -57,7 +57,7 @@ class Painted(Event):
 
 
 boxes = app.table("boxes", Box, str, "unknown")
-boxes_max = app.param("boxes_max", 100, "The shelf is not longer.", (1, 1000))
+app.param("boxes_max", 100, "The shelf is not longer.", (1, 1000))
 size_max = app.param("size_max", 10, "The shelf is not higher.", (1, 50), since=2)
 
 

@@ -40,7 +40,7 @@ class Painted(Event):
 
 
 boxes = app.table("boxes", Box, str, "unknown")
-boxes_max = app.param("boxes_max", 100, "The shelf is not longer.", (1, 1000))
+app.param("boxes_max", 100, "The shelf is not longer.", (1, 1000))
 
 
 @app.tx(allow=anyone)

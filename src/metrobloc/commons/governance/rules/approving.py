@@ -78,7 +78,7 @@ def require_member(ctx: Ctx) -> None:
 
 def consider(ctx: Ctx, made: str, proposal: Proposal) -> None:
     """Decide a proposal when enough members approve, or else keep it with the approvals of those who are members."""
-    members = members_of(ctx)
+    members = frozenset(members_of(ctx))
     kept = tuple(one for one in proposal.approvals if one.by in members)
     if sum(_counts(ctx, one) for one in kept) < needed(threshold(ctx), len(members)):
         ctx[proposals][made] = proposal.but(approvals=kept)

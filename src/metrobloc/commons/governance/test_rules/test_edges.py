@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metrobloc.commons.governance.rules import app, notice_blocks, voting_ms
+from metrobloc.commons.governance.rules import app, notice_blocks, office_quota_per_hour, voting_ms
 from metrobloc.commons.governance.rules.declared import HEIGHT_AHEAD_MAX
 from metrobloc.commons.governance.test_rules import (
     COUNCIL,
@@ -142,4 +142,5 @@ def test_every_refusal_is_met() -> None:
 
 def test_the_parameters_of_governance_have_limits_under_which_it_works() -> None:
     assert (notice_blocks.default, notice_blocks.limits) == (10, (1, 10_000))
+    assert (office_quota_per_hour.default, office_quota_per_hour.limits) == (100, (10, 1_000_000))
     assert (voting_ms.default, voting_ms.limits) == (14 * DAY_MS, (DAY_MS, 366 * DAY_MS))

@@ -269,6 +269,8 @@ def test_the_council_changes_hands_at_its_block_and_votes_are_counted_by_who_is_
     s.stage.act("ann", CarryOut(), refused="governance.nothing_due")
     assert held_by(s, "council") == set(COUNCIL)
     s.stage.act("office", Approve(waiting), refused="governance.not_member")
+    s.stage.act("office", Withdraw(waiting), refused="governance.not_member")
+    s.stage.act("office", ProposeRules(2), refused="governance.not_member")
     told = s.stage.act("ann", CarryOut())
     assert [event.event for event in told.events] == ["governance.appointed"]
     assert held_by(s, "council") == {"bank", "hospital", "ann"}
