@@ -11,6 +11,8 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.acts import rules as acts
+from metrobloc.commons.acts import story as acts_story
 from metrobloc.commons.identity import rules as identity
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
@@ -33,6 +35,7 @@ from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
 STORIES = {
+    "acts": acts_story.play,
     "charity": charity_story.play,
     "timebank": timebank_story.play,
     # new-app: stories
@@ -45,6 +48,7 @@ def modules() -> Mapping[str, Module]:
     every = (
         identity.app,
         money.app,
+        acts.app,
         charity.app,
         timebank.app,
         # new-app: modules
