@@ -170,7 +170,7 @@ class Drawing:
         likely = self._same(name, kind)
         if likely is None and table is not None and self.mostly(6):
             likely = self.known.near(self.chance, table) if self.known.keys[table.prefix] else None
-        if likely is None:
+        if likely is None or (kind != "slug" and len(str(likely)) != len(UNKNOWN)):  # a table keyed by something else
             likely = self._alike(kind)
         if likely is not None:
             return self.touch(table, str(likely))
