@@ -9,6 +9,7 @@ from metrobloc.commons.acts.bundle import digest_of
 from metrobloc.commons.acts.rules import acts, app, approvals
 from metrobloc.commons.acts.story import write
 from metrobloc.commons.acts.types import Act, Approve, Bundle, Propose
+from metrobloc.commons.identity import keeping
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.identity.types import Accredit, Mandate
 from metrobloc.commons.money.rules import app as money
@@ -17,8 +18,8 @@ from metrobloc.commons.money.types import Issue, Leg, Move, OpenAsset, RecordRes
 from metrobloc.kernel.context import Ctx, derive_id
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.permissions import anyone, role
-from metrobloc.kernel.system import Ceiling
-from metrobloc.kernel.types import Amount, Key, Message
+from metrobloc.kernel.system import Ceiling, Delegation
+from metrobloc.kernel.types import INT_MAX, AccountId, Amount, Key, Message
 from metrobloc.testing.edges import Scene
 
 NOBODY = "a" * 26
@@ -66,6 +67,19 @@ def vow(ctx: Ctx, msg: Vow) -> None:
 def guard(ctx: Ctx, msg: Guard) -> None:
     """Guard."""
     del ctx, msg
+
+
+class Crown(Message):
+    """Let one account do everything in another's name, as a succession does."""
+
+    account: AccountId
+    heir: AccountId
+
+
+@toy.tx(allow=anyone)
+def crown(ctx: Ctx, msg: Crown) -> None:
+    """Hand over."""
+    keeping.delegate(ctx, msg.account, msg.heir, Delegation((), INT_MAX, ctx.time_ms))
 
 
 class Wave(Message):

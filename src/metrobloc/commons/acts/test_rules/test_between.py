@@ -146,6 +146,8 @@ def succeeded(s: Scene, _: Approve) -> None:
     """Let the company take the place of the house."""
     s.stage.act("office", Accredit(s["company"], "Company", "company", 100))
     s.stage.act("dora", Succeed(s["dora"], s["company"]))
+    s.stage.wait(DAY_MINUTES)
+    s.stage.act("bank", pay(s, "cy", 1))
 
 
 def mandate_ended(s: Scene, _: Approve) -> None:
