@@ -147,7 +147,7 @@ def succeeded(s: Scene, _: Approve) -> None:
     s.stage.act("office", Accredit(s["company"], "Company", "company", 100))
     s.stage.act("dora", Succeed(s["dora"], s["company"]))
     s.stage.wait(DAY_MINUTES)
-    s.stage.act("bank", pay(s, "cy", 1))
+    s.stage.act("bank", Issue("cny", s["company"], 1))
 
 
 def mandate_ended(s: Scene, _: Approve) -> None:
@@ -227,7 +227,7 @@ def upgrade(s: Scene) -> None:
     chain = MutableRows(system.chain, state)
     chain["info"] = chain["info"].but(next_rules=2, from_height=run.height + 1)
     state.fold()
-    run.apply(s.stage.sign(("bank", pay(s, "cy", 1))))
+    run.apply(s.stage.sign(("bank", Issue("cny", s["company"], 1))))
     s.box.seal(run)
 
 
