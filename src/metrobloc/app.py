@@ -20,6 +20,7 @@ from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
     actions,
+    acts_commands,
     bench,
     bench_surface,
     cli,
@@ -81,7 +82,10 @@ def commands() -> click.Group:
         root.add_command(group)
     check_names(modules(), root.commands)
     for module in modules().values():
-        root.add_command(actions.group(setting, module))
+        group = actions.group(setting, module)
+        if module is acts.app:
+            acts_commands.add(group, setting)
+        root.add_command(group)
     return root
 
 

@@ -54,8 +54,8 @@ class Ledger(Protocol):
     def promise_note(self, raw: bytes, patience_s: float | None = None) -> Outcome:
         """Send a transaction for a signed promise, unchecked, instead of its receipt."""
 
-    def simulate(self, *calls: Call) -> Page:
-        """Return what calls would lead to."""
+    def simulate(self, *calls: Call, salt: str | None = None) -> Page:
+        """Return what calls would lead to; the ids that they would give out follow from the salt."""
 
     def record(self, key: str) -> Page:
         """Return the record under a state key."""
@@ -147,15 +147,15 @@ class Local:
         del raw, patience_s
         raise NoNode("Only a running node gives promises; start it with `metrobloc up`.")
 
-    def simulate(self, *calls: Call) -> Page:
-        """Return what calls would lead to."""
+    def simulate(self, *calls: Call, salt: str | None = None) -> Page:
+        """Return what calls would lead to; the ids that they would give out follow from the salt."""
         rules = self.node.machine.rules
         written = [write_call(call, rules.actions) for call in calls]
         run = [
             (rules.actions[call.do], call.as_, rules.actions[call.do].decoder.decode(call.with_)) for call in written
         ]
         try:
-            done = _page(self.node.simulate(secrets.token_hex(16), run, self.time_ms()))
+            done = _page(self.node.simulate(salt or secrets.token_hex(16), run, self.time_ms()))
         except errors.Void as void:
             raise NotFound(VOIDS[void.code]) from void
         return {**done, "sentence": self._sentence(done["code"])}
