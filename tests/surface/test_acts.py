@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from metrobloc.client import Draft
+from metrobloc.kernel.context import derive_id
 from tests.surface.city import Node, done, failed
 
 
@@ -120,3 +121,15 @@ def test_an_act_is_shown_from_a_data_folder_too(home: Path, city: Path, tmp_path
     failed(home, 1, "(money.below_issued)", "acts show --try", act, *at)
     shown = done(home, "acts show --json", act, *at).json()
     assert msgspec.json.decode(shown["act"]["calls"][0]["message"])["reserve"] == 1
+
+
+def test_a_simulation_gives_out_the_ids_of_its_salt(node: Node, ann: str) -> None:
+    bank = node.http.get("/v1/records/money/assets/cny").json()["items"][0]["value"]["issuer"]
+    legs = [{"amount": 1, "asset": "cny", "to": bank}]
+    call = {"as": ann, "do": "money.hold", "with": {"legs": legs, "until_ms": 2**53 - 1}}
+    chain = node.http.get("/v1/status").json()["chain"]
+    for salt in ("0" * 32, "a" * 26):
+        found = node.http.post("/v1/simulate", json={"calls": [call], "salt": salt}).json()
+        assert found["ids"][0] == derive_id(chain, ann, salt, 0, 0)
+    for salt in ("0" * 31, "A" * 26, "a" * 27, "0" * 32 + "\n", ""):
+        assert node.http.post("/v1/simulate", json={"calls": [call], "salt": salt}).status_code == 400

@@ -23,7 +23,21 @@ from metrobloc.commons.acts.test_rules import (
     scene,
     three,
 )
-from metrobloc.commons.acts.types import Act, Approve, Call, Cancel, Decline, Lapsed, Propose, Withdraw
+from metrobloc.commons.acts.types import (
+    Act,
+    Approve,
+    Approved,
+    Call,
+    Cancel,
+    Cancelled,
+    Decline,
+    Declined,
+    Lapsed,
+    Propose,
+    Proposed,
+    Withdraw,
+    Withdrawn,
+)
 from metrobloc.commons.identity.demo import ROLES, demo_key
 from metrobloc.commons.identity.rules import app as identity
 from metrobloc.commons.money.rules import app as money
@@ -32,6 +46,7 @@ from metrobloc.kernel import codec, system
 from metrobloc.kernel.errors import Refused
 from metrobloc.kernel.genesis import Founder, Genesis
 from metrobloc.kernel.system import Limits
+from metrobloc.kernel.types import Event, Message
 from metrobloc.testing.edges import Case, Scene, play, readme_refusals, unmet
 from metrobloc.testing.generated import generated
 from metrobloc.testing.sandbox import START_MS
@@ -255,6 +270,28 @@ def test_everybody_sees_what_waits() -> None:
         approvals(s.box.view, NOBODY, now_ms)
 
 
+def test_each_step_is_told() -> None:
+    s = scene()
+    proposed = ask(s, *write(s.stage, ("dora", pay(s, "bo", 1)), ("ann", pay(s, "bo", 1)), ("dora", pay(s, "bo", 1))))
+    told = s.stage.act("notary", proposed)
+    made = told.ids[0]
+    approve = Approve(made, bundle(s, "notary", proposed))
+    expected = Proposed(made, s["notary"], approve.bundle, SOON_MS, (s["dora"], s["ann"]))
+    assert [(one.event, bytes(one.fields)) for one in told.events] == [("acts.proposed", codec.encode(expected))]
+    s.ids["more"] = propose(s, ("bo", pay(s, "cy", 1)), ("dora", pay(s, "cy", 1))).act
+    more = Approve(s["more"], act_of(s, s["more"]).bundle)
+    steps: list[tuple[str, Message, Event, list[str] | None]] = [
+        ("ann", approve, Approved(made, s["ann"]), None),
+        ("ann", Withdraw(made), Withdrawn(made, s["ann"]), None),
+        ("dora", Decline(made), Declined(made, s["dora"]), None),
+        ("dora", more, Approved(more.act, s["dora"], s["cleo"]), ["cleo"]),
+        ("notary", Cancel(more.act), Cancelled(more.act), None),
+    ]
+    for actor, message, event, by in steps:
+        told = s.stage.act(actor, message, by=by)
+        assert [bytes(one.fields) for one in told.events] == [codec.encode(event)]
+
+
 def test_an_act_ends_at_its_millisecond() -> None:
     for late_ms, code in ((-1, "ok"), (0, "acts.over"), (1, "acts.over")):
         s = scene()
@@ -269,8 +306,12 @@ def test_an_act_out_of_time_is_over_though_the_queue_is_behind() -> None:
     founders = tuple(Founder(key.key_id, 1_000_000, (role,)) for role, key in keys if key is not None)
     modules = ("identity", "money", "acts", "toy")
     s = scene(codec.encode(Genesis(founders, modules, "demo-slow", START_MS, Limits(deadlines_per_block=1))))
-    made = [propose(s, ("ann", pay(s, "bo", 1)), days=1) for _ in range(4)]
-    s.stage.wait(24 * 60)
+    until_ms = s.stage.time_ms + DAY_MS
+    made = []
+    for _ in range(4):
+        proposed = ask(s, until_ms=until_ms)
+        made.append(Approve(s.stage.act("notary", proposed).ids[0], bundle(s, "notary", proposed)))
+    s.stage.time_ms = until_ms - 1000
     raws = [
         s.stage.sign(("ann", made[1])),
         s.stage.sign(("ann", Withdraw(made[2].act))),
