@@ -104,6 +104,8 @@ def test_what_is_no_call_is_no_act(client: Client) -> None:
     for do, message in (("money.mint", b"{}"), ("money.move", b'{"legs":[]}'), ("money.move", b"{} ")):
         with pytest.raises(Malformed):
             bundle([envelope.Call(account, do, msgspec.Raw(message))], 1, client.city.actions)
+    with pytest.raises(Malformed, match="no such action"):
+        bundle([envelope.Call(account, "money.redeem", msgspec.Raw(b"{}"))], 1, client.city.actions, rules=0)
     with pytest.raises(Malformed):
         client.propose((account, "money.move", {"legs": []}), until_ms=1)
 

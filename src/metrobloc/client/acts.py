@@ -20,7 +20,9 @@ from metrobloc.commons.acts.types import Act, Approve, Propose
 from metrobloc.commons.acts.types import Call as Asked
 from metrobloc.kernel import codec, envelope
 from metrobloc.kernel.context import derive_id
+from metrobloc.kernel.genesis import chain_id
 from metrobloc.kernel.module import Action
+from metrobloc.kernel.types import INT_MAX
 
 NONE = "There is no such act; check its identifier."
 
@@ -70,12 +72,18 @@ class Shown(Struct, frozen=True):
         return "\n".join([*lines, f"hash {act.bundle}"])
 
 
-def bundle(calls: Iterable[envelope.Call], until_ms: int, actions: Mapping[str, Action]) -> Propose:
-    """Return what proposes calls as one act, with the keys that they name; Malformed when one breaks its limits."""
+def bundle(
+    calls: Iterable[envelope.Call], until_ms: int, actions: Mapping[str, Action], rules: int = INT_MAX
+) -> Propose:
+    """Return what proposes calls as one act, with the keys that they name; Malformed when one breaks its limits.
+
+    The limits are those of a version of the rules, by default the newest.
+    """
     asked = tuple(Asked(call.as_, call.do, bytes(call.with_).decode()) for call in calls)
     named: dict[str, None] = {}
     for call in asked:
-        action = actions.get(call.do)
+        newest = actions.get(call.do)
+        action = newest and newest.at(rules)
         if action is None:
             raise Malformed("unknown_action", codec.MALFORMED["unknown_action"])
         try:
@@ -108,7 +116,7 @@ def propose(city: City, *calls: Call, until_ms: int) -> Op[Propose]:
 
 def act(city: City, made: str) -> Op[Shown]:
     """Return an act as it stands; NotFound when there is none. With a trust file its content is proved."""
-    chain, _ = yield from steps.chain(city)
+    chain = chain_id((yield from steps.genesis(city)))
     if city.trust is None:
         found = yield from reading.get(city, acts, made)
     else:

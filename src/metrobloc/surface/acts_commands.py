@@ -116,10 +116,10 @@ def _find(ledger: Ledger, made: str) -> Shown:
 
 
 def _bundle(ledger: Ledger, setting: Setting, drafts: Sequence[Draft], until: str) -> Propose:
-    """Return what proposes the calls of drafts."""
+    """Return what proposes the calls of drafts, read under the rules that the first was written for."""
     declared = {action.do: action for module in setting.modules.values() for action in module.actions.values()}
     calls = [call for draft in drafts for call in draft.content.calls]
-    return bundle(calls, options.time_ms(until, ledger.time_ms()), declared)
+    return bundle(calls, options.time_ms(until, ledger.time_ms()), declared, drafts[0].content.rules)
 
 
 def _own(keys: KeyRing, chain: str, named: tuple[str, ...]) -> list[SigningKey]:
