@@ -11,6 +11,8 @@ from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
+from metrobloc.commons.acts import rules as acts
+from metrobloc.commons.acts import story as acts_story
 from metrobloc.commons.anchors import rules as anchors
 from metrobloc.commons.anchors import story as anchors_story
 from metrobloc.commons.credentials import rules as credentials
@@ -30,6 +32,7 @@ from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
     actions,
+    acts_commands,
     bench,
     bench_surface,
     cli,
@@ -54,6 +57,7 @@ STORIES = {
     "escrow": escrow_story.play,
     "anchors": anchors_story.play,
     "governance": governance_story.play,
+    "acts": acts_story.play,
     "charity": charity_story.play,
     "credentials": credentials_story.play,
     "timebank": timebank_story.play,
@@ -74,6 +78,7 @@ def modules() -> Mapping[str, Module]:
         credentials.app,
         anchors.app,
         vault.app,
+        acts.app,
         charity.app,
         timebank.app,
         # new-app: modules
@@ -112,6 +117,7 @@ def commands() -> click.Group:
     for command in credential_files.commands(setting):
         groups["credentials"].add_command(command)
     vaulting.add(groups["vault"], root, setting)
+    acts_commands.add(groups["acts"], setting)
     for group in groups.values():
         root.add_command(group)
     return root

@@ -82,14 +82,9 @@ class Draft(Struct, frozen=True):
     def show(self) -> str:
         """Write all that is signed as lines for a person; characters that could deceive her are escaped."""
         content = self.content
-        until = datetime.fromtimestamp(content.expires // 1000, UTC).isoformat().replace("+00:00", "Z")
-        lines = [f"chain {content.chain}, rules {content.rules}", f"until {until} ({content.expires})"]
+        lines = [f"chain {content.chain}, rules {content.rules}", f"until {show_time(content.expires)}"]
         for number, call in enumerate(content.calls, 1):
-            lines.append(f"{number}. {call.as_} does {call.do}")
-            fields = msgspec.json.decode(call.with_, type=dict[str, object])
-            lines += [
-                f"   {name if name.isidentifier() else _shown(name)}: {_shown(value)}" for name, value in fields.items()
-            ]
+            lines += show_call(number, call.as_, call.do, bytes(call.with_))
         lines += [f"salt {content.salt}", f"transaction {self.id}"]
         return "\n".join(lines)
 
@@ -190,6 +185,22 @@ def _sound(payload: bytes) -> bytes:
     with plainly():
         envelope.read(codec.encode(whole))
     return payload
+
+
+def show_call(number: int, account: str, do: str, message: bytes) -> list[str]:
+    """Write a call as lines for a person; characters that could deceive her are escaped."""
+    fields = msgspec.json.decode(message, type=dict[str, object])
+    told = [f"   {name if name.isidentifier() else _shown(name)}: {_shown(value)}" for name, value in fields.items()]
+    return [f"{number}. {account} does {do}", *told]
+
+
+def show_time(time_ms: int) -> str:
+    """Write a time for a person, and exactly."""
+    try:
+        when = datetime.fromtimestamp(time_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        when = "a time beyond all calendars"
+    return f"{when} ({time_ms})"
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import httpx
 
-from metrobloc.client import proving, reading, sending, streaming, waiting
+from metrobloc.client import acts, proving, reading, sending, streaming, waiting
 from metrobloc.client.errors import NoNode
 from metrobloc.client.steps import (
     ANSWER_S,
@@ -249,6 +249,9 @@ class Client:
     table = _now(reading.table_page)
     get = _now(reading.get)
     simulate = _now(reading.simulate)
+    propose = _now(acts.propose)
+    act = _now(acts.act)
+    try_act = _now(acts.try_act)
     may = _now(reading.may)
     params = _now(reading.params)
     who = _now(reading.who)
@@ -323,6 +326,9 @@ class AsyncClient:
     table = _soon(reading.table_page)
     get = _soon(reading.get)
     simulate = _soon(reading.simulate)
+    propose = _soon(acts.propose)
+    act = _soon(acts.act)
+    try_act = _soon(acts.try_act)
     may = _soon(reading.may)
     params = _soon(reading.params)
     who = _soon(reading.who)

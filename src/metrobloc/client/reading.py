@@ -100,10 +100,14 @@ def rows(city: City, table: Table[K, V], after: str = "") -> Op[None]:
             raise NoNode(f"The node at {city.url} tells the rows of {table.prefix} without an end.")
 
 
-def simulate(city: City, *calls: Call, at_ms: int | None = None) -> Op[Page]:
-    """Return what calls would lead to now, or at a later block time: `code`, `events`, ...; nothing is sent."""
+def simulate(city: City, *calls: Call, at_ms: int | None = None, salt: str | None = None) -> Op[Page]:
+    """Return what calls would lead to now, or at a later block time: `code`, `events`, ...; nothing is sent.
+
+    The ids that they would give out follow from the salt: a transaction's own, or the id of an act.
+    """
     written = [write_call(call, city.actions) for call in calls]
-    body = {"calls": written} | ({} if at_ms is None else {"at_ms": at_ms})
+    said = {"at_ms": at_ms, "salt": salt}
+    body = {"calls": written} | {name: value for name, value in said.items() if value is not None}
     return (yield from steps.fetch_as(city, Page, steps.path("simulate"), msgspec.json.encode(body)))
 
 

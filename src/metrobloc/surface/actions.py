@@ -50,23 +50,26 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
         promise: Path | None,
         draft: Path | None,
         dry_run: bool,
+        unsigned: bool,
         expires: str | None,
         **given: Any,  # noqa: ANN401  # what click parsed, by field
     ) -> None:
         if [promise, draft, dry_run or None].count(None) < 2:
             cli.fail("Choose one of --promise, --draft and --dry-run.", cli.USAGE)
+        if unsigned and draft is None:
+            cli.fail("Only a draft can be left unsigned: add --draft FILE.", cli.USAGE)
         with opened(data, node, setting.modules) as ledger:
-            account, key = find_signer(ledger, setting.keys, as_name, by_name)
-            signers = [key]
+            account, signers = find_signer(ledger, setting.keys, as_name, by_name, unsigned=unsigned)
             call = (account, action.do, _message(action, told.fields, given, ledger, setting.keys, signers))
             if dry_run:
-                _show_simulation(ledger.simulate(call), as_json=as_json)
+                show_simulation(ledger.simulate(call), as_json=as_json)
                 return
             until = None if expires is None else options.time_ms(expires, ledger.time_ms())
-            made = sign(ledger.draft(call, expires_ms=until), signers)
+            made = sign(ledger.draft(call, expires_ms=until), [] if unsigned else signers)
             if draft is not None:
                 cli.write_new(draft, made.to_bytes())
-                show_draft(made, ledger, f"Signed and written to {draft}, not sent.", as_json=as_json)
+                signed = "Not signed, but" if unsigned else "Signed and"
+                show_draft(made, ledger, f"{signed} written to {draft}, not sent.", as_json=as_json)
             else:
                 send(made, ledger, promise, as_json=as_json)
 
@@ -86,6 +89,11 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
             ["--draft"],
             type=click.Path(path_type=Path),
             help="Do not send; write it, signed, to a file for whoever signs next (`metrobloc sign`).",
+        ),
+        click.Option(
+            ["--unsigned"],
+            is_flag=True,
+            help="Do not sign the draft, which may be what another account does (--as ACCOUNT).",
         ),
         click.Option(["--dry-run"], is_flag=True, help="Do not sign or send; say what would happen now."),
         click.Option(["--expires"], help="When it runs out: +10m, +20h or a time; in five minutes if left out."),
@@ -153,16 +161,21 @@ def resolve(  # noqa: PLR0913, PLR0917
     return signers[-1].key_id
 
 
-def find_signer(ledger: Ledger, keys: KeyRing, as_name: str, by_name: str | None) -> tuple[str, SigningKey]:
+def find_signer(
+    ledger: Ledger, keys: KeyRing, as_name: str, by_name: str | None, *, unsigned: bool
+) -> tuple[str, list[SigningKey]]:
     """Return the account that acts and the key that signs: its own, or that of who has a mandate or a session of it.
 
-    Who signs for another need not have a key of the other's: its account's id does.
+    Who signs for another need not have a key of the other's: its account's id does. Nobody's key is needed for what is
+    left unsigned.
     """
     chain = chain_id(ledger.genesis())
-    if by_name is None:
-        return find_actor(ledger, keys, as_name, chain)
-    account = as_name if len(as_name) == ACCOUNT_LETTERS else find_actor(ledger, keys, as_name, chain)[0]
-    return account, find_actor(ledger, keys, by_name, chain)[1]
+    if (unsigned or by_name is not None) and len(as_name) == ACCOUNT_LETTERS:
+        account, signers = as_name, list[SigningKey]()
+    else:
+        account, own = find_actor(ledger, keys, as_name, chain)
+        signers = [own]
+    return account, signers if by_name is None else [find_actor(ledger, keys, by_name, chain)[1]]
 
 
 def find_actor(ledger: Ledger, keys: KeyRing, name: str, chain: str) -> tuple[str, SigningKey]:
@@ -254,7 +267,8 @@ def _promise(draft: Draft, raw: bytes, ledger: Ledger, path: Path, *, as_json: b
         click.echo(f"Promised, not yet committed.\ntransaction {outcome.tx}\nThe signed promise is in {path}.")
 
 
-def _show_simulation(found: dict[str, Any], *, as_json: bool) -> None:
+def show_simulation(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print what would happen, and end with the exit code that it would have."""
     if as_json:
         cli.show_json(found)
     elif found["code"] == "ok":

@@ -58,8 +58,8 @@ class Ledger(Protocol):
     def promise_note(self, raw: bytes, patience_s: float | None = None) -> Outcome:
         """Send a transaction for a signed promise, unchecked, instead of its receipt."""
 
-    def simulate(self, *calls: Call) -> Page:
-        """Return what calls would lead to."""
+    def simulate(self, *calls: Call, salt: str | None = None) -> Page:
+        """Return what calls would lead to; the ids that they would give out follow from the salt."""
 
     def record(self, key: str) -> Page:
         """Return the record under a state key."""
@@ -164,14 +164,14 @@ class Local:
         del raw, patience_s
         raise NoNode("Only a running node gives promises; start it with `metrobloc up`.")
 
-    def simulate(self, *calls: Call) -> Page:
-        """Return what calls would lead to."""
+    def simulate(self, *calls: Call, salt: str | None = None) -> Page:
+        """Return what calls would lead to; the ids that they would give out follow from the salt."""
         ahead = self.node.machine.ahead()
         written = [write_call(call, ahead.rules.actions, ahead.version) for call in calls]
         try:
             found = [(ahead.find(call.do), call) for call in written]
             run = [(action, call.as_, action.decoder.decode(call.with_)) for action, call in found if action]
-            done = _page(self.node.simulate(secrets.token_hex(16), run, self.time_ms()))
+            done = _page(self.node.simulate(salt or secrets.token_hex(16), run, self.time_ms()))
         except errors.Void as void:
             raise NotFound(VOIDS[void.code]) from void
         return {**done, "sentence": self._sentence(done["code"])}

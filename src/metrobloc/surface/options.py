@@ -21,7 +21,7 @@ from metrobloc.commons.identity.demo import ROLES
 from metrobloc.surface.describe import FieldDoc
 from metrobloc.surface.keys import KeyProblem
 
-OWN = frozenset({"as", "by", "data", "draft", "dry-run", "expires", "help", "json", "node", "promise"})
+OWN = frozenset({"as", "by", "data", "draft", "dry-run", "expires", "help", "json", "node", "promise", "unsigned"})
 """Options of every command of an application; no field may be called so."""
 
 WORDS = {

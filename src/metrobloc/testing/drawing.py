@@ -20,6 +20,10 @@ UNKNOWN = "a" * 26
 SLUGS = ("cny", "eur", "east", "west", "north", "shopping", "cooking", "care", "tools", *demo.ROLES)
 NUMBERS = (0, 1, 2, 3, 5, 16, 30, 60, 100, 500, 2500, 10_000, 60_000)
 TIMES_MS = (-1, 0, 1000, 600_000, 7_200_000, 90_000_000, 400_000_000, 1_000_000_000, 3_000_000_000)
+CALL = frozenset({("do", "code"), ("message", "document")})
+"""What a struct that stands for a call has: names and kinds of its fields."""
+
+DOCUMENT_MAX = 16_384
 TEMPLATES = 6
 """How many messages that worked are remembered of each action."""
 
@@ -108,8 +112,19 @@ class Drawing:
         if field.kind == "boolean":
             return self.chance.randrange(2) == 0
         if field.kind == "struct":
-            return field.base(**{part.name: self.value(module, part) for part in field.parts})
+            drawn = {part.name: self.value(module, part) for part in field.parts}
+            return field.base(**drawn | self._call(field.parts))
         return self.text(module, field)
+
+    def _call(self, parts: Sequence[FieldDoc]) -> dict[str, object]:
+        """Return the parts of a struct that make it a call (`do` and `message`): an action that worked before."""
+        if not CALL.issubset((part.name, part.kind) for part in parts) or not self.worked or self.now_and_then():
+            return {}
+        do = self.chance.choice(sorted(self.worked))
+        message = codec.encode(self.chance.choice(self.worked[do])).decode()
+        if len(message) > DOCUMENT_MAX or not self.mostly(8):
+            return {"do": do}
+        return {"do": do, "message": message}
 
     def number(self, field: FieldDoc) -> int:
         """Draw a number: one that stands in the record in focus, a time near the clock, an amount used before."""
@@ -154,6 +169,8 @@ class Drawing:
             old = self.keys[self.chance.choice(self.accounts)][0]
             self.named.append(old if self.now_and_then() else SigningKey(self.chance.randbytes(32)))
             return self.named[-1].key_id
+        if field.kind == "digest" and (likely := self._same(field.name, field.kind)) is not None:
+            return str(likely)
         return TEXTS[field.kind](self.chance)
 
     def reference(self, module: str, name: str, kind: str) -> str:

@@ -62,6 +62,6 @@ def _simulation(modules: tuple[Module, ...], story: Story | None) -> None:
 
 def _vectors(modules: tuple[Module, ...], app: Module, story: Story | None) -> None:
     """Find the pinned vectors; changed on purpose, they are pinned anew by `metrobloc lab vectors --write APP`."""
-    needed = vectors.needed({module.name: module for module in modules}, app)
+    needed = vectors.needed({module.name: module for module in modules}, app, story)
     differing = vectors.differing(vectors.files(needed, app, story))
     assert not differing, f"{', '.join(differing)}: not as pinned; on purpose? metrobloc lab vectors --write {app.name}"

@@ -110,7 +110,7 @@ def _vectors(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
         differing: list[str] = []
         for name in apps or setting.modules:
             app = _app(setting, name)
-            made = vectors.files(vectors.needed(setting.modules, app), app, stories.get(name))
+            made = vectors.files(vectors.needed(setting.modules, app, stories.get(name)), app, stories.get(name))
             other = vectors.differing(made, folder)
             differing += other
             for file in other if write else ():

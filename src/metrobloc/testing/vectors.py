@@ -57,15 +57,16 @@ def differing(made: Mapping[str, bytes], place: Path = PLACE) -> list[str]:
     return [name for name, path in pinned.items() if not path.exists() or path.read_bytes() != made[name]]
 
 
-def needed(modules: Mapping[str, Module], app: Module) -> tuple[Module, ...]:
-    """Return the modules without which an app cannot run, in their order, and the app.
+def needed(modules: Mapping[str, Module], app: Module, story: Story | None = None) -> tuple[Module, ...]:
+    """Return the modules without which an app and its story cannot run, in their order, and the app.
 
-    Everybody needs accounts, so identity comes first; of the others those whose code the app's modules have imported.
+    Everybody needs accounts, so identity comes first; of the others those whose code is imported by the app's modules,
+    or by the story.
     """
     wanted = {next(iter(modules)), app.name}
     queue = [app]
     while queue:
-        reached = _reached(queue.pop())
+        reached = _reached(queue.pop(), story)
         for name, module in modules.items():
             if name not in wanted and any(f"{one}.".startswith(f"{package_of(module)}.") for one in reached):
                 wanted.add(name)
@@ -73,10 +74,11 @@ def needed(modules: Mapping[str, Module], app: Module) -> tuple[Module, ...]:
     return tuple(module for name, module in modules.items() if name in wanted)
 
 
-def _reached(app: Module) -> set[str]:
-    """Return the names of the modules of Python whose things the modules of an app's handlers use."""
+def _reached(app: Module, story: Story | None) -> set[str]:
+    """Return the names of the modules of Python whose things the modules of an app's handlers, or a story, use."""
     package = f"{package_of(app)}."
     names = {action.handler.__module__ for action in app.actions.values()}
+    names |= set() if story is None else {story.__module__}
     queue = sorted(names)
     while queue:
         for value in vars(sys.modules[queue.pop()]).values():

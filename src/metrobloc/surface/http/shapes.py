@@ -7,7 +7,7 @@ from msgspec import Meta, Raw, Struct
 
 from metrobloc.kernel.envelope import CALLS_MAX, SIGNATURES_MAX
 from metrobloc.kernel.receipts import ReadEvent, ReadReceipt
-from metrobloc.kernel.types import AccountId, Id, Key, TimeMs
+from metrobloc.kernel.types import END, AccountId, Id, Key, TimeMs
 
 DraftText = Annotated[str, Meta(description="The canonical JSON that is signed: exactly these characters, in UTF-8.")]
 ToSign = Annotated[
@@ -56,18 +56,22 @@ class AskedCall(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True):
-    """Calls to simulate, together or not at all, at a time not before the last block's (now, if none is given)."""
+    """Calls to simulate, together or not at all, at a time not before the last block's (now, if none is given).
+
+    `salt` is a transaction's own, or the id of an act: the ids that the calls would give out follow from it.
+    """
 
     calls: Annotated[tuple[AskedCall, ...], Meta(min_length=1, max_length=CALLS_MAX)]
     at_ms: TimeMs | None = None
+    salt: Annotated[str, Meta(pattern=f"^(?:[0-9a-f]{{32}}|[a-z2-7]{{26}}){END}", max_length=32)] | None = None
 
 
 class Simulation(Struct, frozen=True):
     """What calls would do at a height and time, if they were signed; nothing has changed.
 
-    `code` is `ok` or the refusal of call number `call`. `ids` are of a made-up salt: a transaction's own differ, unless
-    it is the draft that this comes with. `work` of at most `work_max` was used. `writes` has the records that would
-    change, null for those that would go.
+    `code` is `ok` or the refusal of call number `call`. `ids` are of a made-up salt, if none was given: a transaction's
+    own differ, unless it is the draft that this comes with. `work` of at most `work_max` was used. `writes` has the
+    records that would change, null for those that would go.
     """
 
     height: int

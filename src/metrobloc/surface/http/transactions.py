@@ -102,7 +102,7 @@ async def simulate(request: Plain, state: State) -> Response[bytes]:
     for call in asked.calls:
         action = _action(ahead, call.do)
         calls.append((action, call.as_, read_message(action, bytes(call.with_))[0]))
-    return as_json(await simulated(state, secrets.token_hex(16), calls, asked.at_ms))
+    return as_json(await simulated(state, asked.salt or secrets.token_hex(16), calls, asked.at_ms))
 
 
 @post(
