@@ -26,6 +26,8 @@ from metrobloc.kernel.types import Message
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 FIRST_HEAD = "0" * 64
+RECEIPT_BYTES_MAX = 65_535
+"""As long as an entry of a published log may be (C2SP tlog-tiles)."""
 Calls = list[tuple[Action, str, Message]]
 """What is to run, in order: action, actor, message."""
 
@@ -103,8 +105,9 @@ class BlockRun:
         self._recorded_usage = Rows(system.usage, state)
         info = Rows(system.chain, state).get("info")
         self.version = info.rules_at(height) if info else rules.genesis.rules
-        named = CommittedRows(system.modules, reader).items()
-        self.active = frozenset(name for name, one in named if one.from_height <= height)
+        self.active = frozenset(
+            k for k, one in CommittedRows(system.modules, reader).items() if one.from_height <= height
+        )
         lacking = sorted(self.active.difference(module.name for module in rules.modules))
         lacking += [f"version {self.version} of the rules"] if self.version > rules.newest else []
         if lacking:
@@ -149,8 +152,7 @@ class BlockRun:
         """
         if do.partition(".")[0] not in self.active:
             raise Void("not_active")
-        newest = self.rules.actions.get(do)
-        return newest and newest.at(self.version)
+        return (newest := self.rules.actions.get(do)) and newest.at(self.version)
 
     def perform(self, run: Run, action: Action, actor: str, message: Message, delegate: str = "") -> None:
         """Run one action as an actor, whose delegate may have signed; refuses what the actor, or delegate, may not."""
@@ -320,9 +322,15 @@ class BlockRun:
         except Exception:  # noqa: BLE001  # a handler's bug is the same on every node: it must not stop the chain
             self.bugs.append(traceback.format_exc())
             code = "internal"
-        events, ids, call = (tuple(run.events), tuple(run.ids), 0) if code == "ok" else ((), (), run.call)
+        receipt = self._receipt(code, run, tx, due)
+        if len(receipt) > RECEIPT_BYTES_MAX:
+            code, receipt = "too_much_work", self._receipt("too_much_work", run, tx, due)
         if code == "ok":
             run.state.fold()
         self.work += run.state.meter.used
-        self.receipts.append(codec.encode(Receipt(code, self.height, len(self.receipts), events, ids, call, tx, due)))
-        return code, self.receipts[-1]
+        self.receipts.append(receipt)
+        return code, receipt
+
+    def _receipt(self, code: str, run: Run, tx: str, due: str) -> bytes:
+        events, ids, call = (tuple(run.events), tuple(run.ids), 0) if code == "ok" else ((), (), run.call)
+        return codec.encode(Receipt(code, self.height, len(self.receipts), events, ids, call, tx, due))
