@@ -77,9 +77,9 @@ class Stage:
         version, salt = self.rules.genesis.rules, f"{self._sent:032x}"
         return envelope.Payload(written, self.rules.chain, self.time_ms + expires_ms, version, salt)
 
-    def sign(self, *calls: tuple[str, Message], also: Sequence[str] = ()) -> bytes:
-        """Return a transaction of calls by actors, signed by them and by those named in `also`."""
-        signers = dict.fromkeys([*(actor for actor, _ in calls), *also])
+    def sign(self, *calls: tuple[str, Message], also: Sequence[str] = (), by: Sequence[str] | None = None) -> bytes:
+        """Return a transaction of calls by actors, signed by them, or else `by` others, and by those in `also`."""
+        signers = dict.fromkeys([*((actor for actor, _ in calls) if by is None else by), *also])
         return envelope.sign(self.payload(*calls), [self.key(name) for name in signers])
 
     def send(self, raws: Sequence[bytes]) -> list[Outcome]:
@@ -87,9 +87,19 @@ class Stage:
         self.time_ms += 1000
         return self._execute(raws, self.time_ms)
 
-    def act(self, actor: str, *messages: Message, also: Sequence[str] = (), refused: str = "ok") -> ReadReceipt:
-        """Let an actor do one thing or several at once, and hold the outcome to what the story says."""
-        outcome = self.send([self.sign(*((actor, message) for message in messages), also=also)])[0]
+    def act(
+        self,
+        actor: str,
+        *messages: Message,
+        also: Sequence[str] = (),
+        by: Sequence[str] | None = None,
+        refused: str = "ok",
+    ) -> ReadReceipt:
+        """Let an actor do one thing or several at once, and hold the outcome to what the story says.
+
+        Her first key signs, or the keys named in `by`: newer ones of hers, or those of whoever acts for her.
+        """
+        outcome = self.send([self.sign(*((actor, message) for message in messages), also=also, by=by)])[0]
         if outcome.code != refused:
             raise AssertionError(f"{actor}: {outcome.code} where the story says {refused}")
         # Void is not refused: there is no receipt of what never ran.

@@ -34,17 +34,18 @@ class Scene:
 
 
 class Case(Struct, frozen=True):
-    """Who sends what, the code that comes back, and who signs too."""
+    """Who sends what, the code that comes back, who signs too, and who signs instead of the actor's first key."""
 
     actor: str
     message: Callable[[Scene], Message]
     code: str
     also: tuple[str, ...] = ()
+    by: tuple[str, ...] | None = None
 
 
 def play(scene: Scene, case: Case) -> None:
     """Play a case; AssertionError when it ends otherwise, or when an invariant no longer holds."""
-    scene.stage.act(case.actor, case.message(scene), also=case.also, refused=case.code)
+    scene.stage.act(case.actor, case.message(scene), also=case.also, by=case.by, refused=case.code)
     assert not scene.box.bugs
     assert not scene.box.broken()
 

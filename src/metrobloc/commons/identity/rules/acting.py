@@ -27,13 +27,13 @@ def mandate(ctx: Ctx, msg: Mandate) -> None:
     """
     app.require(msg.person != ctx.actor, "to_self")
     ctx.read(system.accounts)[msg.person]
-    _require_ahead(ctx, msg.until_ms, mandate_ms_max)
+    _require_bounds(ctx, msg, mandate_ms_max)
     _require_no_successor(ctx, ctx.actor, msg.person)
     keeping.delegate(ctx, ctx.actor, msg.person, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
     ctx.emit(Mandated(ctx.actor, msg.person, msg.until_ms))
 
 
-@app.tx(allow=anyone, personal=True)
+@app.tx(allow=anyone, personal=True, defends=True)
 def end_mandate(ctx: Ctx, msg: EndMandate) -> None:
     """End a mandate: as the institution that gave it, or as the person who has it."""
     app.require(ctx.actor in (msg.institution, msg.person), "not_party")
@@ -48,22 +48,24 @@ def open_session(ctx: Ctx, msg: OpenSession) -> None:
 
     It spends nothing of yours but what the ceilings name.
     """
-    _require_ahead(ctx, msg.until_ms, session_ms_max)
+    _require_bounds(ctx, msg, session_ms_max)
     accounts.bind(ctx, ctx.actor, (msg.key,))
     keeping.delegate(ctx, ctx.actor, msg.key, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
     ctx.emit(SessionOpened(ctx.actor, msg.key, msg.until_ms))
 
 
-@app.tx(allow=anyone, personal=True)
+@app.tx(allow=anyone, personal=True, defends=True)
 def close_session(ctx: Ctx, msg: CloseSession) -> None:
     """End a session before its time."""
     keeping.end_delegation(ctx, ctx.actor, msg.session)
     ctx.emit(SessionClosed(ctx.actor, msg.session))
 
 
-def _require_ahead(ctx: Ctx, until_ms: int, longest: ParamSpec) -> None:
-    app.require(until_ms > ctx.time_ms, "in_the_past")
-    app.require(until_ms <= ctx.time_ms + ctx.param(longest), "too_long")
+def _require_bounds(ctx: Ctx, msg: Mandate | OpenSession, longest: ParamSpec) -> None:
+    app.require(msg.until_ms > ctx.time_ms, "in_the_past")
+    app.require(msg.until_ms <= ctx.time_ms + ctx.param(longest), "too_long")
+    books = [(one.ledger, one.book) for one in msg.ceilings]
+    app.require(len(dict.fromkeys(books)) == len(books), "ceilings_wrong")
 
 
 def _require_no_successor(ctx: Ctx, account: str, name: str) -> None:
