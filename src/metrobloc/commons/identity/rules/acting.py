@@ -29,7 +29,7 @@ def mandate(ctx: Ctx, msg: Mandate) -> None:
     ctx.read(system.accounts)[msg.person]
     _require_bounds(ctx, msg, mandate_ms_max)
     _require_no_successor(ctx, ctx.actor, msg.person)
-    keeping.delegate(ctx, ctx.actor, msg.person, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
+    keeping.delegate(ctx, ctx.actor, msg.person, _given(ctx, msg))
     ctx.emit(Mandated(ctx.actor, msg.person, msg.until_ms))
 
 
@@ -50,7 +50,7 @@ def open_session(ctx: Ctx, msg: OpenSession) -> None:
     """
     _require_bounds(ctx, msg, session_ms_max)
     accounts.bind(ctx, ctx.actor, (msg.key,))
-    keeping.delegate(ctx, ctx.actor, msg.key, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
+    keeping.delegate(ctx, ctx.actor, msg.key, _given(ctx, msg))
     ctx.emit(SessionOpened(ctx.actor, msg.key, msg.until_ms))
 
 
@@ -59,6 +59,12 @@ def close_session(ctx: Ctx, msg: CloseSession) -> None:
     """End a session before its time."""
     keeping.end_delegation(ctx, ctx.actor, msg.session)
     ctx.emit(SessionClosed(ctx.actor, msg.session))
+
+
+def _given(ctx: Ctx, msg: Mandate | OpenSession) -> Delegation:
+    """Return what is delegated; a successor's word counts from after the moment that made it the successor."""
+    made_ms = ctx.time_ms + 1 if ctx.delegate else ctx.time_ms
+    return Delegation(msg.scope, msg.until_ms, made_ms, msg.ceilings)
 
 
 def _require_bounds(ctx: Ctx, msg: Mandate | OpenSession, longest: ParamSpec) -> None:

@@ -85,9 +85,11 @@ def guarded(s: Scene, owner: str, *names: str) -> None:
     s.stage.time_ms += DAY_MS
 
 
-def rotates(s: Scene, owner: str, *new: str, threshold: int = 1, by: tuple[str, ...] | None = None) -> None:
+def rotates(
+    s: Scene, owner: str, *new: str, threshold: int = 1, by: tuple[str, ...] | None = None, refused: str = "ok"
+) -> None:
     """Let somebody ask for other keys."""
-    s.stage.act(owner, Rotate(keys(s, *new), threshold), also=new, by=by)
+    s.stage.act(owner, Rotate(keys(s, *new), threshold), also=new, by=by, refused=refused)
 
 
 def holding(s: Scene, owner: str, threshold: int, *names: str) -> None:

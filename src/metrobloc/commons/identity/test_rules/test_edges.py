@@ -42,15 +42,16 @@ from metrobloc.kernel.crypto import X25519, key_id
 from metrobloc.testing.edges import Case, play, unmet
 
 BOX_KEY = key_id(b"9" * 32, X25519)
+CY = ("cy",)
 SCOPE = ("money",)
 MONTH_MS = 31 * DAY_MS
 TWICE = ceiling(1) * 2
 
 OPENING = [
-    Case("bank", lambda s: Register(s.key("cy")), "ok", also=("cy",)),
+    Case("bank", lambda s: Register(s.key("cy")), "ok", also=CY),
     Case("bank", lambda s: Register(s.key("cy")), "not_signed"),
-    Case("ann", lambda s: Register(s.key("cy")), "ok", also=("cy",)),
-    Case("bo", lambda s: Register(s.key("cy")), "identity.no_quota", also=("cy",)),
+    Case("ann", lambda s: Register(s.key("cy")), "ok", also=CY),
+    Case("bo", lambda s: Register(s.key("cy")), "identity.no_quota", also=CY),
     Case("bank", lambda s: Register(s.key("ann")), "kernel.keys_taken", also=("ann",)),
     Case("bank", lambda s: Register(s.key("bo's new key")), "kernel.keys_taken", also=("bo's new key",)),
     Case("bank", lambda s: Register(s.key("browser")), "kernel.keys_taken", also=("browser",)),
@@ -119,19 +120,19 @@ ACCREDITING = [
 ]
 
 CHANGING = [
-    Case("ann", lambda s: Rotate(keys(s, "cy")), "ok", also=("cy",)),
-    Case("ann", lambda s: Rotate(keys(s, "ann", "cy"), 2), "ok", also=("cy",)),
+    Case("ann", lambda s: Rotate(keys(s, "cy")), "ok", also=CY),
+    Case("ann", lambda s: Rotate(keys(s, "ann", "cy"), 2), "ok", also=CY),
     Case("ann", lambda s: Rotate(keys(s, "ann")), "ok"),
     Case("ann", lambda s: Rotate(keys(s, "cy")), "not_signed"),
-    Case("ann", lambda s: Rotate(keys(s, "cy"), 2), "kernel.keys_short", also=("cy",)),
+    Case("ann", lambda s: Rotate(keys(s, "cy"), 2), "kernel.keys_short", also=CY),
     Case("ann", lambda s: Rotate(keys(s, "ann", "ann"), 2), "kernel.keys_short"),
-    Case("ann", lambda s: Rotate(keys(s, "cy", "cy"), 2), "kernel.keys_taken", also=("cy",)),
+    Case("ann", lambda s: Rotate(keys(s, "cy", "cy"), 2), "kernel.keys_taken", also=CY),
     Case("ann", lambda s: Rotate(keys(s, "bo")), "kernel.keys_taken", also=("bo",)),
     Case("ann", lambda s: Rotate(keys(s, "browser")), "kernel.keys_taken", also=("browser",)),
     Case("ann", lambda s: Rotate(keys(s, "ann's new key")), "kernel.keys_taken", also=("ann's new key",)),
-    Case("bo", lambda s: Rotate(keys(s, "cy")), "identity.change_pending", also=("cy",)),
-    Case("dora", lambda s: Rotate(keys(s, "cy")), "identity.change_pending", also=("cy",)),
-    Case("former", lambda s: Rotate(keys(s, "cy")), "identity.succeeded", also=("cy",), by=("heir",)),
+    Case("bo", lambda s: Rotate(keys(s, "cy")), "identity.change_pending", also=CY),
+    Case("dora", lambda s: Rotate(keys(s, "cy")), "identity.change_pending", also=CY),
+    Case("former", lambda s: Rotate(keys(s, "cy")), "identity.succeeded", also=CY, by=("heir",)),
     Case("ann", lambda s: guardians(s, "bo"), "ok"),
     Case("ann", lambda s: guardians(s, "gil", "hal", "ida", "bo", needed=3), "ok"),
     Case("ann", lambda s: guardians(s, "gil", "hal", needed=2), "ok"),
@@ -169,32 +170,32 @@ CHANGING = [
 ]
 
 RECOVERING = [
-    Case("hal", lambda s: Recover(s["ann"], keys(s, "cy")), "ok", also=("cy",)),
+    Case("hal", lambda s: Recover(s["ann"], keys(s, "cy")), "ok", also=CY),
     Case("hal", lambda s: Recover(s["ann"], keys(s, "cy")), "not_signed"),
-    Case("hal", lambda s: Recover(s["ann"], keys(s, "cy"), 2), "kernel.keys_short", also=("cy",)),
+    Case("hal", lambda s: Recover(s["ann"], keys(s, "cy"), 2), "kernel.keys_short", also=CY),
     Case("hal", lambda s: Recover(s["ann"], keys(s, "bo")), "kernel.keys_taken", also=("bo",)),
     Case("hal", lambda s: Recover(s["ann"], keys(s, "hal")), "kernel.keys_taken"),
     Case("hal", lambda s: Recover(s["ann"], keys(s, "browser")), "kernel.keys_taken", also=("browser",)),
-    Case("bo", lambda s: Recover(s["ann"], keys(s, "cy")), "identity.not_guardian", also=("cy",)),
-    Case("gil", lambda s: Recover(s["bo"], keys(s, "cy")), "identity.not_guardian", also=("cy",)),
-    Case("ann", lambda s: Recover(s["ann"], keys(s, "cy")), "identity.not_guardian", also=("cy",)),
+    Case("bo", lambda s: Recover(s["ann"], keys(s, "cy")), "identity.not_guardian", also=CY),
+    Case("gil", lambda s: Recover(s["bo"], keys(s, "cy")), "identity.not_guardian", also=CY),
+    Case("ann", lambda s: Recover(s["ann"], keys(s, "cy")), "identity.not_guardian", also=CY),
     Case("hal", lambda s: Support(s["recovery"]), "ok"),
     Case("gil", lambda s: Support(s["recovery"]), "identity.supported"),
     Case("bo", lambda s: Support(s["recovery"]), "identity.not_guardian"),
     Case("hal", lambda _: Support(NOBODY), "identity.recoveries_unknown"),
-    Case("office", lambda s: Reissue(s["ann"], keys(s, "cy")), "ok", also=("cy",)),
-    Case("office", lambda s: Reissue(s["bo"], keys(s, "cy")), "ok", also=("cy",)),
-    Case("office", lambda s: Reissue(s["dora"], keys(s, "cy")), "ok", also=("cy",)),
+    Case("office", lambda s: Reissue(s["ann"], keys(s, "cy")), "ok", also=CY),
+    Case("office", lambda s: Reissue(s["bo"], keys(s, "cy")), "ok", also=CY),
+    Case("office", lambda s: Reissue(s["dora"], keys(s, "cy")), "ok", also=CY),
     Case("office", lambda s: Reissue(s["ann"], keys(s, "cy")), "not_signed"),
-    Case("office", lambda s: Reissue(s["ann"], keys(s, "cy"), 2), "kernel.keys_short", also=("cy",)),
+    Case("office", lambda s: Reissue(s["ann"], keys(s, "cy"), 2), "kernel.keys_short", also=CY),
     Case("office", lambda s: Reissue(s["ann"], keys(s, "bo")), "kernel.keys_taken", also=("bo",)),
     *(
-        Case("office", lambda s, one=one: Reissue(s[one], keys(s, "cy")), "identity.not_by_office", also=("cy",))  # type: ignore[misc]
+        Case("office", lambda s, one=one: Reissue(s[one], keys(s, "cy")), "identity.not_by_office", also=CY)  # type: ignore[misc]
         for one in ("office", "supervisor", "bank")
     ),
-    Case("office", lambda s: Reissue(s["former"], keys(s, "cy")), "identity.succeeded", also=("cy",)),
-    Case("office", lambda s: Reissue(NOBODY, keys(s, "cy")), "kernel.accounts_unknown", also=("cy",)),
-    Case("supervisor", lambda s: Reissue(s["ann"], keys(s, "cy")), "not_allowed", also=("cy",)),
+    Case("office", lambda s: Reissue(s["former"], keys(s, "cy")), "identity.succeeded", also=CY),
+    Case("office", lambda s: Reissue(NOBODY, keys(s, "cy")), "kernel.accounts_unknown", also=CY),
+    Case("supervisor", lambda s: Reissue(s["ann"], keys(s, "cy")), "not_allowed", also=CY),
 ]
 
 ACTING = [
@@ -214,12 +215,12 @@ ACTING = [
     Case("clinic", lambda s: EndMandate(s["clinic"], s["ann"]), "kernel.delegations_unknown"),
     Case("heir", lambda s: EndMandate(s["former"], s["heir"]), "identity.succeeded"),
     Case("former", lambda s: EndMandate(s["former"], s["heir"]), "identity.succeeded", by=("heir",)),
-    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2)), "ok", also=("cy",)),
-    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 1) + MONTH_MS), "ok", also=("cy",)),
+    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2)), "ok", also=CY),
+    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 1) + MONTH_MS), "ok", also=CY),
     Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2)), "not_signed"),
-    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 1)), "identity.in_the_past", also=("cy",)),
-    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2) + MONTH_MS), "identity.too_long", also=("cy",)),
-    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2), TWICE), "identity.ceilings_wrong", also=("cy",)),
+    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 1)), "identity.in_the_past", also=CY),
+    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2) + MONTH_MS), "identity.too_long", also=CY),
+    Case("ann", lambda s: OpenSession(s.key("cy"), SCOPE, seconds(s, 2), TWICE), "identity.ceilings_wrong", also=CY),
     Case("ann", lambda s: OpenSession(s.key("browser"), SCOPE, seconds(s, 2)), "kernel.keys_taken", also=("browser",)),
     Case("ann", lambda s: OpenSession(s.key("bo"), SCOPE, seconds(s, 2)), "kernel.keys_taken", also=("bo",)),
     Case("ann", lambda s: CloseSession(s.key("browser")), "ok"),
