@@ -1,7 +1,7 @@
 """What is under way on an account: begun, superseded, and written out once its time has come.
 
-A change takes effect by the clock. What it leaves in this module's tables is written by whoever touches the account
-next (`settle`), so nothing depends on a deadline that might run late.
+A change takes effect by the clock. What it leaves in this module's tables is written by a deadline, or before that by
+whoever touches the account (`settle`), so nothing depends on a deadline that might run late.
 """
 
 from metrobloc.commons.identity import keeping
@@ -46,7 +46,14 @@ def take_effect(ctx: Ctx, account: str, change: Change) -> None:
 def begin(ctx: Ctx, account: str, change: Change) -> None:
     """Have something change on an account from a time on."""
     ctx[changes][account] = change
+    ctx.at(change.from_ms, complete, account)
     ctx.emit(Changing(account, change.by, change.from_ms))
+
+
+@app.deadline
+def complete(ctx: Ctx, key: str) -> None:
+    """Write down a change whose time has come, if nobody has objected."""
+    settle(ctx, key)
 
 
 def require_quiet(ctx: Ctx) -> None:

@@ -10,7 +10,7 @@ from metrobloc.commons.identity.rules.declared import (
     rotation_delay_ms,
     succession_wait_ms,
 )
-from metrobloc.commons.identity.rules.settling import begin, fits, make_way, require_in_place, require_quiet, settle
+from metrobloc.commons.identity.rules.settling import begin, fits, make_way, require_in_place, require_quiet
 from metrobloc.commons.identity.types import Change, Succeed
 from metrobloc.kernel.context import Ctx
 from metrobloc.kernel.permissions import anyone
@@ -41,10 +41,3 @@ def succeed(ctx: Ctx, msg: Succeed) -> None:
     require_in_place(ctx, msg.successor)
     app.require(fits(ctx, msg.institution, msg.successor), "too_many")
     begin(ctx, msg.institution, change)
-    ctx.at(change.from_ms, take_place, msg.institution)
-
-
-@app.deadline
-def take_place(ctx: Ctx, key: str) -> None:
-    """Let the successor act from now on, if nobody has objected."""
-    settle(ctx, key)
