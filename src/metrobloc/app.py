@@ -12,6 +12,7 @@ from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
 from metrobloc.city.timebank.tools import command as timebank_tools
 from metrobloc.commons.identity import rules as identity
+from metrobloc.commons.identity import story as identity_story
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
 from metrobloc.engine.verifier import collect_rarely
@@ -33,6 +34,7 @@ from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
 STORIES = {
+    "identity": identity_story.play,
     "charity": charity_story.play,
     "timebank": timebank_story.play,
     # new-app: stories

@@ -66,6 +66,18 @@ def mandate(s: Scene, *scope: str, cents: int = 0, person: str = "clerk", of: st
     s.stage.act(of, Mandate(s[person], scope, s.stage.time_ms + 10 * DAY_MS, ceiling(cents) if cents else ()))
 
 
+def rotated(s: Scene, owner: str) -> None:
+    """Let somebody have another key, a day later."""
+    rotates(s, owner, "new")
+    s.stage.wait(24 * 60)
+
+
+def recovering(s: Scene, days: int = 0) -> None:
+    """Let two guardians give Ann another key, some days ago."""
+    s.stage.act("hal", Support(s.stage.act("gil", Recover(s["ann"], keys(s, "new")), also=("new",)).ids[0]))
+    s.stage.wait(days * 24 * 60)
+
+
 def left(s: Scene, owner: str, name: str) -> int:
     """Return what a delegate may still spend."""
     given = s.box.view[system.delegations].get((s[owner], name))
@@ -177,23 +189,9 @@ ENDS: dict[str, tuple[Callable[[Scene], object], str]] = {
     "closed by the owner": (lambda s: s.stage.act("ann", CloseSession(s.key("phone"))), "not_signed"),
     "frozen": (lambda s: s.stage.act("ann", Freeze()), "frozen"),
     "time is up": (lambda s: s.stage.wait(10 * 24 * 60), "not_signed"),
-    "the owner's keys are others": (
-        lambda s: (rotates(s, "ann", "new"), s.stage.wait(24 * 60)),
-        "not_signed",
-    ),
-    "a recovery is under way": (
-        lambda s: s.stage.act(
-            "hal", Support(s.stage.act("gil", Recover(s["ann"], keys(s, "new")), also=("new",)).ids[0])
-        ),
-        "frozen",
-    ),
-    "she was recovered": (
-        lambda s: (
-            s.stage.act("hal", Support(s.stage.act("gil", Recover(s["ann"], keys(s, "new")), also=("new",)).ids[0])),
-            s.stage.wait(24 * 60),
-        ),
-        "not_signed",
-    ),
+    "the owner's keys are others": (lambda s: rotated(s, "ann"), "not_signed"),
+    "a recovery is under way": (recovering, "frozen"),
+    "she was recovered": (lambda s: recovering(s, 1), "not_signed"),
 }
 
 
@@ -234,7 +232,7 @@ MANDATE_ENDS: dict[str, tuple[Callable[[Scene], object], str]] = {
     "by another one": (lambda s: mandate(s, "identity"), "not_signed"),
     "while the clerk is frozen": (lambda s: s.stage.act("clerk", Freeze()), "not_signed"),
     "while the clinic is frozen": (lambda s: s.stage.act("clinic", Freeze()), "frozen"),
-    "with the clinic's keys": (lambda s: (rotates(s, "clinic", "new"), s.stage.wait(24 * 60)), "not_signed"),
+    "with the clinic's keys": (lambda s: rotated(s, "clinic"), "not_signed"),
     "while the clinic is suspended": (
         lambda s: s.stage.act("office", Suspend(s["clinic"], s.stage.time_ms + DAY_MS)),
         "not_allowed",

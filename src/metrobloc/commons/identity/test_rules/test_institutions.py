@@ -1,5 +1,7 @@
 """Institutions: what suspension takes from them, and what becomes of one that another takes the place of."""
 
+from typing import Literal
+
 import pytest
 
 from metrobloc.commons.identity.rules import changes, guardianships, institutions
@@ -207,7 +209,8 @@ def test_no_keys_come_back_to_an_institution_that_was_succeeded() -> None:
 
 
 def test_a_succession_can_be_vetoed_and_others_decide() -> None:
-    for verdict, heir in (("granted", True), ("dismissed", False)):
+    outcomes: tuple[tuple[Literal["granted", "dismissed"], bool], ...] = (("granted", True), ("dismissed", False))
+    for verdict, heir in outcomes:
         s = town()
         s.stage.act("old", Succeed(s["old"], s["heir"]))
         s.stage.act("gil", Veto(s["old"]))

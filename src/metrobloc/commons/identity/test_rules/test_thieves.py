@@ -153,6 +153,11 @@ def lost_phone_and_guardian(s: Scene) -> None:
     sleep(s)
 
 
+def lost_phone(s: Scene) -> None:
+    reissue(s)
+    sleep(s, 7)
+
+
 def lost_phone_and_two_guardians(s: Scene) -> None:
     s.stage.act("gil", Recover(s["ann"], keys(s, "found too late")), also=("found too late",))
     reissue(s)
@@ -292,7 +297,7 @@ TABLE = {
         "the owner", HERS, NOTHING, 0, THE_OFFICE, lost_phone_and_two_guardians
     ),
     "The phone is lost, and there are no guardians": Row(
-        "the owner", HERS, NOTHING, 0, THE_OFFICE, lambda s: (reissue(s), sleep(s, 7)), guarded=False
+        "the owner", HERS, NOTHING, 0, THE_OFFICE, lost_phone, guarded=False
     ),
     "The office gives the account to the wrong person": Row(
         "the owner", "ann", NOTHING, 0, THE_SUPERVISOR, office_wrong, guarded=False
