@@ -99,7 +99,7 @@ def test_parameters_in_force_are_told_with_their_limits(node: Node) -> None:
     found = {f"{one['module']}.{one['name']}": one for one in told["params"]}
     assert set(found) == {f"{m.name}.{name}" for m in app.modules().values() for name in m.params}
     delay = found["identity.rotation_delay_ms"]
-    assert (delay["value"], delay["least"], delay["unit"]) == (86_400_000, 0, "ms")
+    assert (delay["value"], delay["least"], delay["unit"]) == (86_400_000, 60_000, "ms")
 
 
 @pytest.fixture
