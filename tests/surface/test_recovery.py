@@ -1,12 +1,17 @@
 """A citizen comes back to her account through guardians, with the commands that they and a thief would type."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from metrobloc import app
+from tests.support import ROOT
 from tests.surface.city import Clock, done, failed, keep_founder, own_chain, say
 
 MINUTE_MS = 60_000
@@ -120,3 +125,16 @@ def test_an_account_of_several_keys_changes_one_on_the_command_line(town: Town, 
     signed("desk")
     assert town.does("desk", "send", file)["code"] == "ok"
     assert say(town.home("ann"), "money move --as ann --legs", legs(town, 1), *town.at).code == 3
+
+
+def test_the_page_shows_commands_that_there_are() -> None:
+    page = (ROOT / "docs" / "recovery.md").read_text()
+    lines = re.findall(r"^metrobloc .+$", page, re.MULTILINE)
+    assert len(lines) > 5
+    for line in lines:
+        words = shlex.split(line)[1:]
+        command: click.Command = app.commands()
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        known = {option for param in command.params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line

@@ -47,6 +47,17 @@ SCOPE = ("money",)
 MONTH_MS = 31 * DAY_MS
 TWICE = ceiling(1) * 2
 
+
+def kept(role: str) -> Case:
+    """Return the case of a role that the office cannot give."""
+    return Case("office", lambda s: Accredit(s["bo"], "Bo", role, 10), "identity.not_by_office")
+
+
+def out_of_reach(name: str) -> Case:
+    """Return the case of an account that the office cannot give keys."""
+    return Case("office", lambda s: Reissue(s[name], keys(s, "cy")), "identity.not_by_office", also=CY)
+
+
 OPENING = [
     Case("bank", lambda s: Register(s.key("cy")), "ok", also=CY),
     Case("bank", lambda s: Register(s.key("cy")), "not_signed"),
@@ -74,10 +85,7 @@ ACCREDITING = [
     Case("office", lambda s: Accredit(s["bo"], "Bo's school", "school", 10), "ok"),
     Case("office", lambda s: Accredit(s["bo"], "Bo", "hospital", 0, seconds(s, 2)), "ok"),
     Case("office", lambda s: Accredit(s["bo"], "Bo", "hospital", 0, seconds(s, 1)), "identity.in_the_past"),
-    *(
-        Case("office", lambda s, kept=kept: Accredit(s["bo"], "Bo", kept, 10), "identity.not_by_office")  # type: ignore[misc]
-        for kept in ("office", "supervisor", "council", "citizen")
-    ),
+    *(kept(role) for role in ("office", "supervisor", "council", "citizen")),
     Case("office", lambda s: Accredit(s["office"], "City", "bank", 10), "identity.not_by_office"),
     Case("office", lambda s: Accredit(s["bank"], "Bank", "bank", 0), "identity.unpaid"),
     Case("office", lambda s: Accredit(s["ann"], "Ann", "bank", 10), "identity.is_institution"),
@@ -189,10 +197,7 @@ RECOVERING = [
     Case("office", lambda s: Reissue(s["ann"], keys(s, "cy")), "not_signed"),
     Case("office", lambda s: Reissue(s["ann"], keys(s, "cy"), 2), "kernel.keys_short", also=CY),
     Case("office", lambda s: Reissue(s["ann"], keys(s, "bo")), "kernel.keys_taken", also=("bo",)),
-    *(
-        Case("office", lambda s, one=one: Reissue(s[one], keys(s, "cy")), "identity.not_by_office", also=CY)  # type: ignore[misc]
-        for one in ("office", "supervisor", "bank")
-    ),
+    *(out_of_reach(name) for name in ("office", "supervisor", "bank")),
     Case("office", lambda s: Reissue(s["former"], keys(s, "cy")), "identity.succeeded", also=CY),
     Case("office", lambda s: Reissue(NOBODY, keys(s, "cy")), "kernel.accounts_unknown", also=CY),
     Case("supervisor", lambda s: Reissue(s["ann"], keys(s, "cy")), "not_allowed", also=CY),
