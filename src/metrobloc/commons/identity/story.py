@@ -80,12 +80,12 @@ def accredit(stage: Stage) -> None:
 
 def act_for_others(stage: Stage) -> None:
     """Let a clerk act for the hospital, and a browser for Lena."""
-    stage.say("The hospital lets its clerk Ines open accounts for patients, for a year, and do nothing else.")
-    stage.join("ines", sponsor="hospital")
+    stage.say("The hospital lets its clerk Nora open accounts for patients, for a year, and do nothing else.")
+    stage.join("nora", sponsor="hospital")
     year_ms = stage.time_ms + 365 * DAY_MS
-    stage.act("hospital", Mandate(stage.account("ines"), ("identity.register",), year_ms))
-    stage.act("hospital", Register(stage.key("lena").key_id), by=("ines",), also=("lena",))
-    stage.act("hospital", Freeze(), by=("ines",), refused="not_signed")
+    stage.act("hospital", Mandate(stage.account("nora"), ("identity.register",), year_ms))
+    stage.act("hospital", Register(stage.key("lena").key_id), by=("nora",), also=("lena",))
+    stage.act("hospital", Freeze(), by=("nora",), refused="not_signed")
 
     stage.say("The office has seen Lena's papers: she is a citizen now, and can be so only once.")
     stage.act("office", Vouch(stage.account("lena"), nullifier("330106 1990 1234")))
@@ -164,4 +164,4 @@ def take_a_place(stage: Stage) -> None:
     stage.wait(DAY_MINUTES)
     stage.act("clinic", ShowBoxKey(key_id(sha256(b"clinic's box"), X25519)), by=("hospital",))
     stage.act("office", Revoke(clinic, "hospital"))
-    stage.act("hospital", EndMandate(stage.account("hospital"), stage.account("ines")))
+    stage.act("hospital", EndMandate(stage.account("hospital"), stage.account("nora")))

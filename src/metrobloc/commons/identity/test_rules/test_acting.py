@@ -93,7 +93,7 @@ def left(s: Scene, owner: str, name: str) -> int:
         (("identity", "money.move"), "ok"),
         (("money.hold",), "not_signed"),
         (("identity",), "not_signed"),
-        (("mone",), "not_signed"),
+        (("mon",), "not_signed"),
         (("money.mov",), "not_signed"),
         (("move",), "not_signed"),
     ],
