@@ -24,6 +24,7 @@ from metrobloc.commons.evidence import story as evidence_story
 from metrobloc.commons.governance import rules as governance
 from metrobloc.commons.governance import story as governance_story
 from metrobloc.commons.identity import rules as identity
+from metrobloc.commons.identity import story as identity_story
 from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
 from metrobloc.commons.vault import rules as vault
@@ -58,6 +59,7 @@ STORIES = {
     "anchors": anchors_story.play,
     "governance": governance_story.play,
     "acts": acts_story.play,
+    "identity": identity_story.play,
     "charity": charity_story.play,
     "credentials": credentials_story.play,
     "timebank": timebank_story.play,

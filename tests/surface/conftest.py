@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.surface.city import Node, copied, done
+from metrobloc.surface import ledger
+from tests.surface.city import Clock, Node, copied, done
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,11 @@ def ann(home: Path, node: Node) -> str:
     done(home, "identity register --key ann --as bank --node", node.url)
     done(home, "money issue --asset cny --to ann --amount 10000 --as bank --node", node.url)
     return str(key["account"])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give commands on a data folder a clock that the test sets."""
+    made = Clock()
+    monkeypatch.setattr(ledger, "clock_ms", made)
+    return made

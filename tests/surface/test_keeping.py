@@ -18,7 +18,7 @@ from metrobloc.kernel import codec, envelope
 from metrobloc.kernel.accounts import DEMO_KEYS
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.kernel.genesis import Founder, Genesis
-from tests.surface.city import Inline, Node, coins, done, failed, fresh_stage, keep_founder, own_chain, say
+from tests.surface.city import Clock, Inline, Node, coins, done, failed, fresh_stage, keep_founder, own_chain, say
 
 DAY_MS = 86_400_000
 
@@ -33,14 +33,15 @@ def test_a_key_is_replaced_after_a_delay_and_the_one_in_force_signs(home: Path, 
     legs = json.dumps({"amount": 1, "asset": "cny", "to": done(home, "key new bo --json").json()["account"]})
     done(home, "identity register --key bo --as bank", *at)
     done(home, "money move --as ann --legs", legs, *at)  # the old key signs
-    failed(home, 1, "kernel.rotation_pending", "key rotate ann", *at)
+    failed(home, 1, "identity.change_pending", "key rotate ann", *at)
     done(home, "identity veto --as ann", *at)
 
 
-def test_a_replaced_key_signs_once_it_holds(home: Path, tmp_path: Path) -> None:
-    own_chain(tmp_path / "town", params={"identity.rotation_delay_ms": 0})
+def test_a_replaced_key_signs_once_it_holds(home: Path, tmp_path: Path, clock: Clock) -> None:
+    own_chain(tmp_path / "town", params={"identity.rotation_delay_ms": 60_000})
     keep_founder(home)
-    done(home, "key rotate founder --data", tmp_path / "town")
+    done(home, "key rotate founder --keeps-delegated --data", tmp_path / "town")
+    clock.now_ms += 60_000
     done(
         home,
         "money record-reserve --asset coin --reserve 5 --as founder --evidence",

@@ -107,7 +107,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    own_chain(tmp_path / "town", quota=20, params={"identity.rotation_delay_ms": 10_000})
+    own_chain(tmp_path / "town", quota=20, params={"identity.rotation_delay_ms": 60_000})
     made = Desk(tmp_path / "town", monkeypatch)
     yield made
     made.node.close()
@@ -181,6 +181,7 @@ def test_promises_together_never_exceed_the_quota(desk: Desk) -> None:
 def test_a_key_that_is_about_to_change_gets_no_promise(desk: Desk) -> None:
     async def ask(sealer: Sealer) -> str:
         await sealer.submit([desk.stage.sign(("founder", Rotate((desk.stage.key("next").key_id,))), also=("next",))])
+        desk.now_ms += 40_000
         return (await sealer.promise(desk.stage.sign(("founder", Veto())))).code
 
     assert desk.play(ask) == "not_signed"

@@ -142,8 +142,7 @@ class BlockRun:
 
     def execute(self, salt: str, calls: Calls) -> tuple[str, bytes]:
         """Run calls of accounts that exist as if they had signed; return code and receipt. A simulation starts here."""
-        run = self._new_run(salt)
-        return self._attempt(run, partial(self._execute, run, calls, {}))
+        return self._attempt(run := self._new_run(salt), partial(self._execute, run, calls, {}))
 
     def find(self, do: str) -> Action | None:
         """Return an action's declaration under the rules in force; Void when its module is not active.

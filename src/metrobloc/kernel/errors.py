@@ -17,7 +17,7 @@ VOIDS = {
     "not_active": "This part of the rules is not in force on this chain yet; the council decides from when on.",
     "unknown_action": "This chain has no such action; check its name.",
     "unknown_account": "An account named in the transaction does not exist; register it first.",
-    "not_signed": "The transaction lacks a signature that an actor or a named key must give.",
+    "not_signed": "The transaction lacks a signature, or whoever signed may not do all of this in the actor's name.",
     "extra_signature": "The transaction carries a signature that nothing in it asks for; remove it.",
     "over_quota": "The payer's quota for this hour is used up; try again in the next hour.",
     "block_full": "The block has no room left; send the transaction again.",
@@ -26,7 +26,7 @@ VOIDS = {
 
 ENGINE_REFUSALS = {
     "above_ceiling": "The key or person that signed may spend no more of this in the account's name.",
-    "frozen": "The account is frozen while a change of its keys is in doubt; wait for the decision or veto it.",
+    "frozen": "The account is frozen: it can defend itself, and do nothing else until that ends or is decided.",
     "not_allowed": "The actor does not hold a role that this action asks for.",
     "too_much_work": "The action needs more work than one transaction may do; split it up.",
     "out_of_range": "A number would leave the range that the ledger can hold.",

@@ -15,13 +15,13 @@ from metrobloc.kernel.context import Ctx, Run
 from metrobloc.kernel.errors import ENGINE_REFUSALS, MachineFault, Refused
 from metrobloc.kernel.genesis import RULES, chain_id, read_genesis
 from metrobloc.kernel.log import Log
-from metrobloc.kernel.module import Action, Module
+from metrobloc.kernel.module import Module
 from metrobloc.kernel.receipts import Header, LogHead
 from metrobloc.kernel.state import Reader, unmetered
 from metrobloc.kernel.system import Activation, ChainInfo
 from metrobloc.kernel.tables import MutableRows, Param
 from metrobloc.kernel.tree import StateTree, entry
-from metrobloc.kernel.types import Message, TimeMs, Total
+from metrobloc.kernel.types import TimeMs, Total
 
 LOG_KEY = system.log.path("head")
 
@@ -68,11 +68,7 @@ def make_rules(genesis: bytes, modules: Mapping[str, Module]) -> Rules:
     every = (*first, *(module for module in modules.values() if module not in first))
     actions = {action.do: action for module in every for action in module.actions.values()}
     due = {name: handler for module in every for name, handler in module.due.items()}
-    names: dict[type[Message], str] = {}
-    for last in actions.values():
-        action: Action | None = last
-        while action is not None:
-            names[action.message], action = action.do, action.before
+    names = {message: do for module in every for message, do in module.messages.items()}
     newest = max([RULES, *(last.since for last in actions.values())])
     digest = crypto.sha256(genesis).hex()
     return Rules(chain_id(genesis), digest, page, actions, due, every, names, newest, page.rules)

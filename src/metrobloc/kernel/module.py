@@ -61,6 +61,7 @@ class Module:
         self.names: set[str] = set()
         self.refusals: dict[str, str] = {}
         self.actions: dict[str, Action] = {}
+        self.messages: dict[type[Message], str] = {}
         self.tables: dict[str, Table[typing.Any, typing.Any]] = {}
         self.ledgers: dict[str, Ledger] = {}
         self.indexes: dict[str, Index[typing.Any]] = {}
@@ -126,6 +127,7 @@ class Module:
             _check_doc(handler)
             handle = typing.cast("Callable[[Ctx, Message], None]", handler)
             decoder = msgspec.json.Decoder(message)
+            self.messages[message] = f"{self.name}.{name}"
             self.actions[name] = Action(
                 f"{self.name}.{name}", allow, message, handle, decoder, keys, personal, defends, since, before
             )

@@ -178,7 +178,8 @@ modules: Table[str, Activation] = Table(NAME, "modules", Activation)
 by_time: Index[Deadline] = Index(NAME, "deadlines_by_time", lambda deadline: f"{deadline.time_ms:016d}")
 deadlines.indexes.append(by_time)
 by_role: Index[Grant] = Index(NAME, "roles_by_role", lambda grant: grant.role)
-roles.indexes.append(by_role)
+roles_of: Index[Grant] = Index(NAME, "roles_of_account", lambda _: "of")  # one place: in the order of accounts
+roles.indexes += (by_role, roles_of)
 by_delegate: Index[Delegation] = Index(NAME, "delegations_by_delegate", lambda given: given.to or "")
 delegations.indexes.append(by_delegate)
 

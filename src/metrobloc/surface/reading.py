@@ -323,16 +323,18 @@ def _keys(setting: Setting) -> click.Group:
 
     @group.command("rotate")
     @click.argument("name")
+    @click.option("--keeps-delegated", is_flag=True, help="Keep sessions and mandates, which end otherwise.")
     @with_ledger
     @with_json
-    def rotate(name: str, data: Path | None, node: str, as_json: bool) -> None:  # noqa: FBT001
+    def rotate(*, name: str, keeps_delegated: bool, data: Path | None, node: str, as_json: bool) -> None:
         """Replace the key called NAME by a new one, which holds after the ledger's delay; both stay in your files."""
         with opened(data, node, setting.modules) as ledger:
             account, old = actions.find_actor(ledger, setting.keys, name, chain_id(ledger.genesis()))
             if len(ledger.record(system.accounts.path(account))["items"][0]["value"]["keys"]) > 1:
                 fail("The account has several keys; say which stay: `metrobloc identity rotate --help`.", cli.USAGE)
             made = keyfile.new_key()
-            draft = ledger.draft((account, "identity.rotate", {"keys": [made.key_id]}))
+            kept: dict[str, object] = {"keeps_delegated": True} if keeps_delegated else {}
+            draft = ledger.draft((account, "identity.rotate", {"keys": [made.key_id], **kept}))
             setting.keys.add(name, made)  # first: a key that the ledger knows must not be lost
             actions.send(actions.sign(draft, [old, made]), ledger, as_json=as_json)
 

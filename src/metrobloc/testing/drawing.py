@@ -13,7 +13,7 @@ from metrobloc.kernel.crypto import SigningKey
 from metrobloc.kernel.module import Action
 from metrobloc.kernel.types import Message
 from metrobloc.surface.describe import FieldDoc
-from metrobloc.testing.guidance import AnyTable, Hint, Known, fields_of, hint_kind
+from metrobloc.testing.guidance import ID_LENGTH, AnyTable, Hint, Known, fields_of, hint_kind
 from metrobloc.testing.nouns import TEXTS
 
 UNKNOWN = "a" * 26
@@ -171,6 +171,14 @@ class Drawing:
             return self.named[-1].key_id
         if field.kind == "digest" and (likely := self._same(field.name, field.kind)) is not None:
             return str(likely)
+        if field.kind == "key_name" and self.known.delegations:
+            owner, delegate = self.chance.choice(self.known.delegated())
+            self.touched.append(("account", "account", owner))
+            return delegate if len(delegate) > ID_LENGTH else TEXTS[field.kind](self.chance)
+        if field.kind == "code":
+            return self.chance.choice((self.known.ledgers if field.name == "ledger" else []) or self.known.scopes)
+        if field.kind == "holder" and field.name == "book":
+            return self.reference(module, "asset", "slug")
         return TEXTS[field.kind](self.chance)
 
     def reference(self, module: str, name: str, kind: str) -> str:
@@ -215,11 +223,18 @@ class Drawing:
         if there and self.mostly(8):
             table = self.chance.choice(there)
             self.hints, _ = self.known.about(table, self.known.near(self.chance, table))
+        if self.known.delegations and not self.mostly(8):
+            owner, delegate = self.chance.choice(self.known.delegated())
+            self.hints = [("institution", "account", owner), ("account", "account", owner)]
+            if len(delegate) == ID_LENGTH:
+                self.hints.append(("person", "account", delegate))
 
     def actor(self, module: str, may: Sequence[str]) -> str:
         """Draw who acts: of those who may rather one whom the records in sight name, or whom the module knows."""
         if self.now_and_then() or not may:
             return self.chance.choice(self.accounts)
+        if self.mostly():
+            may = [one for one in may if self.known.frozen.get(one, 0) <= self.time_ms] or may
         named = [value for _, kind, value in self.touched or self.hints if kind in ("account", "") and value in may]
         if named and self.mostly(3):
             return str(self.chance.choice(named))

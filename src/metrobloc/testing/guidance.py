@@ -5,6 +5,7 @@ and in the records that it names, are hints: who may act on it, and which number
 """
 
 import random
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -17,7 +18,7 @@ from metrobloc.kernel.context import View
 from metrobloc.kernel.machine import Sealed
 from metrobloc.kernel.module import Module
 from metrobloc.kernel.state import Reader
-from metrobloc.kernel.system import Grant
+from metrobloc.kernel.system import Account, Grant
 from metrobloc.kernel.tables import Table
 from metrobloc.kernel.types import INT_MAX, Record
 from metrobloc.surface import describe
@@ -27,9 +28,16 @@ Hint = tuple[str, str, object]
 """A field's name, its kind (a kind of text, `int` or `ms`) and its value."""
 
 AnyTable = Table[str, Record]
+SLUG = re.compile("[a-z][a-z0-9_]{0,31}")
+"""A short name: no identifier, and no digest."""
+
+ID_LENGTH = 26
+"""What an identifier or an account has, and no other key."""
+
 RECENT = 8
 """How many of a table's newest keys are drawn from."""
 
+_accounts = msgspec.json.Decoder(Account)
 _grants = msgspec.json.Decoder(Grant)
 
 
@@ -42,13 +50,19 @@ class Known:
         self.tables: dict[str, AnyTable] = {}
         self.keys: dict[str, dict[str, None]] = {}
         self.slugs: dict[str, deque[str]] = {}
+        self.delegations: dict[str, None] = {}
+        self.scopes: list[str] = []
+        self.ledgers: list[str] = []
         self.roles: dict[str, dict[str, int]] = {}
         self.accounts: set[str] = set()
+        self.frozen: dict[str, int] = {}
         self.roles_written = 0
         self._hints: dict[str, list[Hint]] = {}
         self._named: dict[tuple[str, str], AnyTable] = {}
         self._members: dict[str, list[AnyTable]] = {}
         for module in modules:
+            self.scopes += [module.name, *(action.do for action in module.actions.values())]
+            self.ledgers += [f"{module.name}.{ledger}" for ledger in module.ledgers]
             for table in module.tables.values():
                 self.tables[table.prefix] = table
                 self.keys[table.prefix] = {}
@@ -71,13 +85,23 @@ class Known:
                     self._note_role(key, new)
                 if prefix == system.accounts.prefix:
                     self.accounts.add(key)
+                    self.frozen[key] = _accounts.decode(new).frozen_until_ms if new is not None else 0
+                if prefix == system.delegations.prefix:
+                    self.delegations.pop(key, None)
+                    if new is not None:
+                        self.delegations[key] = None
                 continue
             table = self.tables[prefix]
-            if key not in keys and table.parts == 1 and len(key) != 26:  # an id or an account
+            if key not in keys and table.parts == 1 and len(key) != ID_LENGTH and SLUG.fullmatch(key):
                 self.slugs.setdefault(module, deque(maxlen=16)).append(key)
             keys.pop(key, None)
             if new is not None:
                 keys[key] = None
+
+    def delegated(self, account: str = "") -> list[tuple[str, str]]:
+        """Return the newest delegations, of one account or of all: who delegated, and to whom."""
+        found = (key for key in reversed(self.delegations) if key.startswith(account))
+        return [(key[:ID_LENGTH], key[ID_LENGTH + 1 :]) for key in islice(found, RECENT)]
 
     def _note_role(self, key: str, new: bytes | None) -> None:
         account, _, name = key.partition("/")

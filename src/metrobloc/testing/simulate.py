@@ -287,8 +287,12 @@ class Simulation:
         """Return a transaction signed by those who must, or now and then by one too few."""
         signers = {key.key_id: key for key in named}
         for actor in dict.fromkeys(actor for _, actor, _ in calls):
-            keys = self.drawing.keys[actor]
-            signing = [self.random.choice(keys)] if self.drawing.now_and_then() else self.keys_in_force(actor)
+            given = self.known.delegated(actor)
+            signing = self.keys_in_force(actor)
+            if self.drawing.now_and_then():
+                signing = [self.random.choice(self.drawing.keys[actor])]
+            elif given and self.random.randrange(3) == 0:
+                signing = self.delegate(*self.random.choice(given))
             signers |= {key.key_id: key for key in signing}
         written = tuple(envelope.Call(actor, one.do, msgspec.Raw(codec.encode(msg))) for one, actor, msg in calls)
         rules, now = self.sandbox.rules, self.sandbox.stage.time_ms
@@ -296,6 +300,11 @@ class Simulation:
         return envelope.sign(
             envelope.Payload(written, rules.chain, expires, self.sandbox.version(), salt), [*signers.values()]
         )
+
+    def delegate(self, actor: str, name: str) -> list[SigningKey]:
+        """Return the keys of a session, or of whoever may act for an actor."""
+        session = [key for key in self.drawing.keys[actor] if key.key_id == name]
+        return self.keys_in_force(name) if name in self.drawing.keys else session or self.keys_in_force(actor)
 
     def keys_in_force(self, account: str) -> list[SigningKey]:
         """Return the keys that sign for an account now."""

@@ -9,6 +9,13 @@ from metrobloc.kernel.context import Ctx
 from metrobloc.kernel.errors import Refused
 from metrobloc.kernel.system import Delegation
 from metrobloc.kernel.tables import MutableRows
+from metrobloc.kernel.types import INT_MAX
+
+
+def require_keys(keys: tuple[str, ...], threshold: int) -> None:
+    """Refuse `kernel.keys_short` unless there are as many different keys as must sign."""
+    if not threshold <= len(dict.fromkeys(keys)) == len(keys):
+        raise Refused("kernel.keys_short")
 
 
 def propose_keys(  # noqa: PLR0913
@@ -18,8 +25,7 @@ def propose_keys(  # noqa: PLR0913
 
     With `resets` what the account delegated before ends then. Refuses `kernel.keys_short`.
     """
-    if not 1 <= threshold <= len(dict.fromkeys(keys)) == len(keys):
-        raise Refused("kernel.keys_short")
+    require_keys(keys, threshold)
     rows(ctx)[account] = (
         rows(ctx)[account]
         .at(ctx.time_ms)
@@ -40,12 +46,12 @@ def drop_keys(ctx: Ctx, account: str) -> None:
     rows(ctx)[account] = now.but(next_keys=(), next_threshold=1, next_from_ms=0, next_resets=False)
 
 
-def hand_over(ctx: Ctx, account: str, successor: str, until_ms: int) -> None:
+def hand_over(ctx: Ctx, account: str, successor: str) -> None:
     """Take from an account its keys and all that it delegated, and let its successor do everything in its name."""
     drop_keys(ctx, account)
     now = rows(ctx)[account]
     rows(ctx)[account] = now.but(keys=(), threshold=1, reset_ms=ctx.time_ms + 1, frozen_until_ms=0)
-    delegate(ctx, account, successor, Delegation((), until_ms, ctx.time_ms + 1))
+    delegate(ctx, account, successor, Delegation((), INT_MAX, ctx.time_ms + 1))
 
 
 def freeze(ctx: Ctx, account: str, until_ms: int) -> None:
@@ -66,6 +72,11 @@ def delegate(ctx: Ctx, account: str, name: str, given: Delegation) -> None:
 def end_delegation(ctx: Ctx, account: str, name: str) -> None:
     """Take back what was delegated; refuses `kernel.delegations_unknown`."""
     del MutableRows(system.delegations, ctx.state)[account, name]
+
+
+def roles_of(ctx: Ctx, account: str) -> list[str]:
+    """List the roles that an account has been given, also those that have ended or are suspended."""
+    return list(ctx.keys(system.roles_of, f"of/{account}"))
 
 
 def suspend(ctx: Ctx, account: str, role: str, until_ms: int) -> None:

@@ -85,10 +85,11 @@ class Succeed(Message):
 
 
 class Rotate(Message):
-    """Replace the actor's keys after the delay."""
+    """Replace the actor's keys after the delay; sessions and mandates then end, unless they are kept."""
 
     keys: NewKeys
     threshold: Threshold = 1
+    keeps_delegated: bool = False
 
 
 class NameGuardians(Message):
@@ -121,7 +122,7 @@ class Reissue(Message):
 
 
 class Veto(Message):
-    """Object to the change that is under way on an account: the actor's own, if none is named."""
+    """Object to the change that is under way on an account: the actor's own, or one that she guards."""
 
     account: AccountId | None = None
 
@@ -134,7 +135,9 @@ class Arbitrate(Message):
 
 
 class Freeze(Message):
-    """Stop all that the actor's account can do for some days, to gain time."""
+    """Stop all that an account can do for some days, to gain time: the actor's own, or one that she guards."""
+
+    account: AccountId | None = None
 
 
 class Mandate(Message):
@@ -192,7 +195,6 @@ class Institution(Record):
 
     name: Public
     since_ms: TimeMs
-    roles: Annotated[tuple[Slug, ...], Meta(max_length=16)] = ()
     suspended_ms: TimeMs = 0
     suspended_until_ms: TimeMs = 0
     successor: AccountId | None = None
@@ -212,11 +214,12 @@ class Recovery(Record):
     keys: NewKeys
     threshold: Threshold
     supporters: Guardians
+    until_ms: TimeMs
     deadline: Id
 
 
 class Change(Record):
-    """What is about to change on an account: its keys, or its guardians (and then `keys` is empty).
+    """What is about to change on an account: its keys, its guardians, or who acts in its place.
 
     It takes effect at `from_ms`, unless somebody vetoes it before: then whoever arbitrates decides.
     """
@@ -225,6 +228,7 @@ class Change(Record):
     from_ms: TimeMs
     keys: Annotated[tuple[Key, ...], Meta(max_length=8)] = ()
     guardianship: Guardianship | None = None
+    successor: AccountId | None = None
     supporters: Guardians = ()
     objector: AccountId | None = None
 
@@ -240,6 +244,7 @@ class Vouched(Record):
     """Which person an account belongs to, under the name that only the city office can give."""
 
     nullifier: Digest
+    quota_before: Total = 0
 
 
 class BoxKeyShown(Record):
@@ -298,7 +303,7 @@ class Succeeded(Event):
 
 
 class Changing(Event):
-    """Keys or guardians of an account will change."""
+    """Keys or guardians of an account will change, or who acts in its place."""
 
     account: AccountId
     by: Literal["owner", "guardians", "office"]

@@ -1,6 +1,15 @@
 """The verbs of identity, by what they are about; importing this package declares them all."""
 
-from metrobloc.commons.identity.rules import accrediting, acting, changing, invariants, opening, queries
+from metrobloc.commons.identity.rules import (
+    accrediting,
+    acting,
+    changing,
+    invariants,
+    opening,
+    queries,
+    recovering,
+    succeeding,
+)
 from metrobloc.commons.identity.rules.declared import (
     CITIZEN,
     COUNCIL,
@@ -34,5 +43,7 @@ __all__ = [
     "persons",
     "queries",
     "recoveries",
+    "recovering",
+    "succeeding",
     "vouched",
 ]

@@ -1,16 +1,11 @@
-"""Institutions: named, accredited, suspended, succeeded."""
+"""Institutions: named, accredited, suspended."""
 
 from metrobloc.commons.identity import keeping
-from metrobloc.commons.identity.rules.changing import settle
 from metrobloc.commons.identity.rules.declared import (
     KEPT,
     OFFICE,
-    OUT_OF_REACH,
     app,
-    changes,
-    guardianships,
     institutions,
-    succession_wait_ms,
     vouched,
 )
 from metrobloc.commons.identity.types import (
@@ -23,15 +18,12 @@ from metrobloc.commons.identity.types import (
     Resumed,
     Revoke,
     Revoked,
-    Succeed,
-    Succeeded,
     Suspend,
     Suspended,
 )
 from metrobloc.kernel import accounts, system
 from metrobloc.kernel.context import Ctx
-from metrobloc.kernel.permissions import anyone, role
-from metrobloc.kernel.types import INT_MAX
+from metrobloc.kernel.permissions import role
 
 
 @app.tx(allow=role(OFFICE))
@@ -55,10 +47,8 @@ def accredit(ctx: Ctx, msg: Accredit) -> None:
     app.require(known.successor is None, "succeeded")
     accounts.grant(ctx, msg.account, msg.role, msg.until_ms)
     keeping.set_quota(ctx, msg.account, msg.quota_per_hour)
-    if ctx.time_ms < known.suspended_until_ms:
-        keeping.suspend(ctx, msg.account, msg.role, known.suspended_until_ms)
-    roles = known.roles if msg.role in known.roles else (*known.roles, msg.role)
-    ctx[institutions][msg.account] = known.but(roles=roles)
+    keeping.suspend(ctx, msg.account, msg.role, known.suspended_until_ms)
+    ctx[institutions][msg.account] = known
     ctx.emit(Accredited(msg.account, msg.role))
 
 
@@ -67,10 +57,6 @@ def revoke(ctx: Ctx, msg: Revoke) -> None:
     """Take a role from an account."""
     app.require(msg.role not in KEPT, "not_by_office")
     keeping.revoke(ctx, msg.account, msg.role)
-    known = ctx[institutions].get(msg.account)
-    if known is not None:
-        left = tuple(one for one in known.roles if one != msg.role)
-        ctx[institutions][msg.account] = known.but(roles=left)
     ctx.emit(Revoked(msg.account, msg.role))
 
 
@@ -80,8 +66,7 @@ def suspend(ctx: Ctx, msg: Suspend) -> None:
     app.require(msg.until_ms > ctx.time_ms, "in_the_past")
     known = ctx[institutions][msg.institution]
     since_ms = known.suspended_ms if ctx.time_ms < known.suspended_until_ms else ctx.time_ms
-    for one in known.roles:
-        keeping.suspend(ctx, msg.institution, one, msg.until_ms)
+    _suspend_all(ctx, msg.institution, msg.until_ms)
     ctx[institutions][msg.institution] = known.but(suspended_ms=since_ms, suspended_until_ms=msg.until_ms)
     ctx.emit(Suspended(msg.institution, msg.until_ms))
 
@@ -91,34 +76,16 @@ def resume(ctx: Ctx, msg: Resume) -> None:
     """End an institution's suspension; its roles count again."""
     known = ctx[institutions][msg.institution]
     app.require(ctx.time_ms < known.suspended_until_ms, "not_suspended")
-    for one in known.roles:
-        keeping.suspend(ctx, msg.institution, one, 0)
+    _suspend_all(ctx, msg.institution, 0)
     ctx[institutions][msg.institution] = known.but(suspended_ms=0, suspended_until_ms=0)
     ctx.emit(Resumed(msg.institution))
 
 
-@app.tx(allow=anyone, personal=True)
-def succeed(ctx: Ctx, msg: Succeed) -> None:
-    """Let one institution take the place of another for good: it acts in the other's name, whose own keys end.
-
-    The institution signs that itself; for one that has been suspended for some days the city office can.
-    """
-    known, new = ctx[institutions][msg.institution], ctx[institutions][msg.successor]
-    app.require(msg.institution != msg.successor, "to_self")
-    app.require(known.successor is None and new.successor is None, "succeeded")
-    if ctx.actor != msg.institution:
-        app.require(ctx.has_role(ctx.actor, OFFICE), "not_party")
-        reach = any(ctx.has_role(msg.institution, one) for one in OUT_OF_REACH)
-        app.require(not reach and msg.successor != ctx.actor, "not_by_office")
-        waited = known.suspended_ms + ctx.param(succession_wait_ms) <= ctx.time_ms < known.suspended_until_ms
-        app.require(waited, "not_suspended")
-    if settle(ctx, msg.institution) is not None:
-        del ctx[changes][msg.institution]
-    if msg.institution in ctx[guardianships]:
-        del ctx[guardianships][msg.institution]
-    keeping.hand_over(ctx, msg.institution, msg.successor, INT_MAX)
-    ctx[institutions][msg.institution] = known.but(successor=msg.successor)
-    ctx.emit(Succeeded(msg.institution, msg.successor))
+def _suspend_all(ctx: Ctx, institution: str, until_ms: int) -> None:
+    """Let every role that the office could take count for nothing until a time."""
+    for one in keeping.roles_of(ctx, institution):
+        if one not in KEPT:
+            keeping.suspend(ctx, institution, one, until_ms)
 
 
 def _known(ctx: Ctx, account: str, called: str) -> Institution:

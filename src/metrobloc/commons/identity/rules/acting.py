@@ -27,13 +27,13 @@ def mandate(ctx: Ctx, msg: Mandate) -> None:
     """
     app.require(msg.person != ctx.actor, "to_self")
     ctx.read(system.accounts)[msg.person]
-    _require_ahead(ctx, msg.until_ms, mandate_ms_max)
+    _require_bounds(ctx, msg, mandate_ms_max)
     _require_no_successor(ctx, ctx.actor, msg.person)
-    keeping.delegate(ctx, ctx.actor, msg.person, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
+    keeping.delegate(ctx, ctx.actor, msg.person, _given(ctx, msg))
     ctx.emit(Mandated(ctx.actor, msg.person, msg.until_ms))
 
 
-@app.tx(allow=anyone, personal=True)
+@app.tx(allow=anyone, personal=True, defends=True)
 def end_mandate(ctx: Ctx, msg: EndMandate) -> None:
     """End a mandate: as the institution that gave it, or as the person who has it."""
     app.require(ctx.actor in (msg.institution, msg.person), "not_party")
@@ -48,22 +48,30 @@ def open_session(ctx: Ctx, msg: OpenSession) -> None:
 
     It spends nothing of yours but what the ceilings name.
     """
-    _require_ahead(ctx, msg.until_ms, session_ms_max)
+    _require_bounds(ctx, msg, session_ms_max)
     accounts.bind(ctx, ctx.actor, (msg.key,))
-    keeping.delegate(ctx, ctx.actor, msg.key, Delegation(msg.scope, msg.until_ms, ctx.time_ms, msg.ceilings))
+    keeping.delegate(ctx, ctx.actor, msg.key, _given(ctx, msg))
     ctx.emit(SessionOpened(ctx.actor, msg.key, msg.until_ms))
 
 
-@app.tx(allow=anyone, personal=True)
+@app.tx(allow=anyone, personal=True, defends=True)
 def close_session(ctx: Ctx, msg: CloseSession) -> None:
     """End a session before its time."""
     keeping.end_delegation(ctx, ctx.actor, msg.session)
     ctx.emit(SessionClosed(ctx.actor, msg.session))
 
 
-def _require_ahead(ctx: Ctx, until_ms: int, longest: ParamSpec) -> None:
-    app.require(until_ms > ctx.time_ms, "in_the_past")
-    app.require(until_ms <= ctx.time_ms + ctx.param(longest), "too_long")
+def _given(ctx: Ctx, msg: Mandate | OpenSession) -> Delegation:
+    """Return what is delegated; a successor's word counts from after the moment that made it the successor."""
+    made_ms = ctx.time_ms + 1 if ctx.delegate else ctx.time_ms
+    return Delegation(msg.scope, msg.until_ms, made_ms, msg.ceilings)
+
+
+def _require_bounds(ctx: Ctx, msg: Mandate | OpenSession, longest: ParamSpec) -> None:
+    app.require(msg.until_ms > ctx.time_ms, "in_the_past")
+    app.require(msg.until_ms <= ctx.time_ms + ctx.param(longest), "too_long")
+    books = [(one.ledger, one.book) for one in msg.ceilings]
+    app.require(len(dict.fromkeys(books)) == len(books), "ceilings_wrong")
 
 
 def _require_no_successor(ctx: Ctx, account: str, name: str) -> None:

@@ -29,7 +29,10 @@ OUT_OF_REACH = (OFFICE, SUPERVISOR, COUNCIL)
 app = Module(
     "identity",
     {
+        "arbiter_guards": "The city office and the supervisor decide in the end; choose guardians who do not.",
+        "ceilings_wrong": "Name each book of a ledger once among the ceilings.",
         "change_pending": "A change is under way on this account; wait for it, veto it, or wait for the decision.",
+        "frozen_lately": "The account has been frozen lately; its owner has as long again before a guardian can.",
         "in_doubt": "The change has been objected to already; it waits for the decision.",
         "in_the_past": "The time must lie ahead of the block's time.",
         "is_institution": "An institution is no person; the person behind it has an account of her own.",
@@ -40,16 +43,18 @@ app = Module(
         "not_in_doubt": "Nobody has objected to the change; it takes effect when its time has come.",
         "not_party": "Only those whom this is about may do it.",
         "not_suspended": "The institution is not suspended, or not for long enough; it can also sign this itself.",
-        "other_arbiter": "This is decided by others: the city office, or the supervisor where the office is a party.",
+        "other_arbiter": "Others decide this: the city office, or the supervisor where office or council are a party.",
         "person_known": "This person, or this account, has been vouched for already.",
         "succeeded": "The institution has a successor already, which acts in its name.",
         "supported": "You have agreed to this recovery already.",
         "to_self": "Name somebody else than yourself.",
         "too_long": "The time is longer than allowed; choose an earlier end.",
+        "too_many": "The successor would stand for too many others; choose another.",
         "unpaid": "The account would have no quota and nobody who pays for it; give it a quota.",
     },
 )
 institutions = app.table("institutions", Institution, str, "unknown")
+by_successor = app.index("by_successor", institutions, lambda one: one.successor or "none")
 guardianships = app.table("guardianships", Guardianship, str)
 recoveries = app.table("recoveries", Recovery, str, "unknown")
 changes = app.table("changes", Change, str, "unknown")
@@ -66,7 +71,7 @@ office_delay_ms = app.param(
 recovery_ms = app.param(
     "recovery_ms", 14 * DAY_MS, "So long do guardians have to agree to a recovery.", (60_000, 366 * DAY_MS)
 )
-freeze_ms = app.param("freeze_ms", 3 * DAY_MS, "So long does an owner's own freeze last.", (60_000, 31 * DAY_MS))
+freeze_ms = app.param("freeze_ms", 3 * DAY_MS, "So long does a freeze last.", (60_000, 31 * DAY_MS))
 succession_wait_ms = app.param(
     "succession_wait_ms", 7 * DAY_MS, "So long must an institution be suspended before another takes its place."
 )

@@ -2,6 +2,7 @@
 
 from metrobloc.commons.identity.rules.declared import (
     CITIZEN,
+    KEPT,
     app,
     changes,
     guardianships,
@@ -9,6 +10,7 @@ from metrobloc.commons.identity.rules.declared import (
     persons,
     vouched,
 )
+from metrobloc.commons.identity.rules.settling import NOBODY, PLACES_MAX
 from metrobloc.kernel import system
 from metrobloc.kernel.context import View
 from metrobloc.kernel.types import INT_MAX
@@ -56,7 +58,7 @@ def more_than_half_of_the_guardians_are_needed(view: View) -> bool:
     """So no two groups of guardians can ask for different things and both have their way."""
     every = [guards for _, guards in view[guardianships].items()]
     every += [change.guardianship for _, change in view[changes].items() if change.guardianship is not None]
-    return all(len(one.guardians) < 2 * one.needed <= 2 * len(one.guardians) or one.needed == 0 for one in every)
+    return all(len(one.guardians) < 2 * one.needed <= 2 * len(one.guardians) or one == NOBODY for one in every)
 
 
 @app.invariant
@@ -75,10 +77,20 @@ def an_account_in_doubt_is_frozen_until_somebody_decides(view: View) -> bool:
 
 @app.invariant
 def suspension_holds_for_every_role_of_an_institution(view: View) -> bool:
-    """See that the roles with which an institution was accredited are there, and suspended when it is."""
-    for account, known in view[institutions].items():
-        for role in known.roles:
-            grant = view[system.roles].get((account, role))
-            if grant is None or grant.suspended_until_ms != known.suspended_until_ms:
-                return False
+    """See that all roles of an institution that the office could take are suspended when it is, until the same time."""
+    for key, grant in view[system.roles].items():
+        known = view[institutions].get(key.partition("/")[0])
+        if known is not None and grant.role not in KEPT and grant.suspended_until_ms != known.suspended_until_ms:
+            return False
+    return True
+
+
+@app.invariant
+def whoever_takes_a_place_can_act(view: View) -> bool:
+    """See that successors have a place of their own, and stand for no more than they can hand on."""
+    heirs = [one.successor for _, one in view[institutions].items() if one.successor is not None]
+    for heir in sorted(heirs):
+        known = view[institutions].get(heir)
+        if known is None or known.successor is not None or heirs.count(heir) > PLACES_MAX:
+            return False
     return True

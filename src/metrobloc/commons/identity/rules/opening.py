@@ -45,13 +45,14 @@ def vouch(ctx: Ctx, msg: Vouch) -> None:
     The nullifier is a keyed hash of what identifies her, made with a key that only the office has: the same person has
     the same one, and nobody else can find out from it who she is.
     """
-    ctx.read(system.accounts)[msg.account]
+    quota = ctx.read(system.accounts)[msg.account].quota_per_hour
     app.require(msg.account not in ctx[institutions], "is_institution")
     app.require(msg.nullifier not in ctx[persons] and msg.account not in ctx[vouched], "person_known")
+    app.require(not keeping.roles_of(ctx, msg.account), "is_institution")
     ctx[persons][msg.nullifier] = Person(msg.account, ctx.time_ms)
-    ctx[vouched][msg.account] = Vouched(msg.nullifier)
+    ctx[vouched][msg.account] = Vouched(msg.nullifier, quota)
     accounts.grant(ctx, msg.account, CITIZEN)
-    keeping.set_quota(ctx, msg.account, ctx.param(person_quota_per_hour))
+    keeping.set_quota(ctx, msg.account, max(quota, ctx.param(person_quota_per_hour)))
     ctx.emit(VouchedFor(msg.account))
 
 
@@ -62,7 +63,7 @@ def disclaim(ctx: Ctx, msg: Disclaim) -> None:
     del ctx[vouched][msg.account]
     del ctx[persons][known.nullifier]
     keeping.revoke(ctx, msg.account, CITIZEN)
-    keeping.set_quota(ctx, msg.account, 0)
+    keeping.set_quota(ctx, msg.account, known.quota_before)
     ctx.emit(Disclaimed(msg.account))
 
 
