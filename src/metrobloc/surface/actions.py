@@ -80,6 +80,25 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
             "by", setting.keys.names, "Sign with this key instead, which has a mandate or a session.", required=False
         ),
         *_common(),
+        *_ways(),
+    ]
+    text = f"{action.handler.__doc__}\n\nAllowed for: {told.allow}."
+    return click.Command(told.verb.replace("_", "-"), callback=run, params=params, help=text)
+
+
+def _common() -> list[click.Option]:
+    return [
+        click.Option(
+            ["--data"], type=click.Path(path_type=Path), help="Use this data folder, with no node running on it."
+        ),
+        click.Option(["--node"], default=cli.NODE, show_default=True, help="Use the node at this URL."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for scripts."),
+    ]
+
+
+def _ways() -> list[click.Option]:
+    """Return the options for what else can be done with an action than to send it and wait."""
+    return [
         click.Option(
             ["--promise"],
             type=click.Path(path_type=Path),
@@ -97,18 +116,6 @@ def _action(setting: Setting, action: Action, told: ActionDoc) -> click.Command:
         ),
         click.Option(["--dry-run"], is_flag=True, help="Do not sign or send; say what would happen now."),
         click.Option(["--expires"], help="When it runs out: +10m, +20h or a time; in five minutes if left out."),
-    ]
-    text = f"{action.handler.__doc__}\n\nAllowed for: {told.allow}."
-    return click.Command(told.verb.replace("_", "-"), callback=run, params=params, help=text)
-
-
-def _common() -> list[click.Option]:
-    return [
-        click.Option(
-            ["--data"], type=click.Path(path_type=Path), help="Use this data folder, with no node running on it."
-        ),
-        click.Option(["--node"], default=cli.NODE, show_default=True, help="Use the node at this URL."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for scripts."),
     ]
 
 
