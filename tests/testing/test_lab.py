@@ -22,11 +22,13 @@ def test_vectors_are_compared_and_written(tmp_path: Path) -> None:
     first = lab_says("vectors", "identity", "--place", str(tmp_path))
     assert (first.exit_code, first.output) == (
         1,
-        "identity.json: not as pinned; on purpose? --write pins them\n",
+        "identity.json, identity.proof.json, identity.trust.json: not as pinned; on purpose? --write pins them\n",
     )
     written = json.loads(lab_says("vectors", "identity", "--place", str(tmp_path), "--write", "--json").output)
-    assert written == {"differing": ["identity.json"], "written": True}
-    assert (tmp_path / "identity.json").read_bytes() == (vectors.PLACE / "identity.json").read_bytes()
+    files = ["identity.json", "identity.proof.json", "identity.trust.json"]
+    assert written == {"differing": files, "written": True}
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (vectors.PLACE / file).read_bytes()
     same = lab_says("vectors", "identity", "--place", str(tmp_path))
     assert (same.exit_code, same.output) == (0, "Everything is as pinned.\n")
 

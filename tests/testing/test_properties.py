@@ -60,10 +60,10 @@ def test_a_permission_that_is_not_asked_for_is_found(monkeypatch: pytest.MonkeyP
 
     plain = Permission.holds
 
-    def execute(self: block.BlockRun, run: object, calls: object) -> None:
+    def execute(self: block.BlockRun, run: object, calls: object, delegates: object) -> None:
         monkeypatch.setattr(Permission, "holds", every)
         try:
-            sound(self, run, calls)
+            sound(self, run, calls, delegates)
         finally:
             monkeypatch.setattr(Permission, "holds", plain)
 

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+import msgspec
 import pytest
 
+from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.commons.identity.rules import recoveries
 from metrobloc.commons.identity.test_rules import (
     DAY_MS,
@@ -32,8 +34,11 @@ from metrobloc.commons.identity.types import (
     Veto,
     Vouch,
 )
-from metrobloc.kernel import system
+from metrobloc.kernel import codec, system
+from metrobloc.kernel.crypto import SigningKey
+from metrobloc.kernel.genesis import Founder, read_genesis
 from metrobloc.testing.edges import Scene
+from metrobloc.testing.sandbox import START_MS
 
 FIVE = ("gil", "hal", "ida", "jon", "kim")
 DAY = 24 * 60
@@ -297,6 +302,18 @@ def test_nobody_decides_about_himself_nor_the_office_about_those_who_watch_it(ca
     s.stage.act(arbiter, Arbitrate(s[name], verdict))
     s.stage.act(name, Freeze(), by=("new" if verdict == "granted" else name,))
     assert not s.box.broken()
+
+
+def test_an_office_that_is_not_on_the_council_does_not_decide_about_another_office() -> None:
+    page = read_genesis(demo_genesis(START_MS, [module.name for module in MODULES]))
+    lone = SigningKey(b"7" * 32)
+    founders = (*page.founders, Founder(lone.key_id, 100, ("office",)))
+    s = Scene(MODULES, codec.encode(msgspec.structs.replace(page, founders=founders)))
+    s.stage.keys["lone"] = lone
+    rotates(s, "lone", "new")
+    s.stage.act("lone", Veto())
+    s.stage.act("office", Arbitrate(s["lone"], "granted"), refused="identity.other_arbiter")
+    s.stage.act("supervisor", Arbitrate(s["lone"], "granted"))
 
 
 def test_a_citizen_stays_who_she_is() -> None:
