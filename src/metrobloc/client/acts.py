@@ -110,8 +110,8 @@ def propose(city: City, *calls: Call, until_ms: int) -> Op[Propose]:
 
     The keys that the calls name sign the transaction that carries it.
     """
-    yield from steps.genesis(city)
-    return bundle([write_call(call, city.actions) for call in calls], until_ms, city.actions)
+    rules = int((yield from reading.status(city))["rules"])
+    return bundle([write_call(call, city.actions, rules) for call in calls], until_ms, city.actions, rules)
 
 
 def act(city: City, made: str) -> Op[Shown]:

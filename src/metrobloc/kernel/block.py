@@ -167,7 +167,7 @@ class BlockRun:
         if given is not None and given.scope:
             state.spender, state.purse = actor, {f"{one.ledger}/{one.book}": one.most for one in given.ceilings}
         action.handler(ctx, message)
-        if given is not None and state.spender and (actor, delegate) in rows:
+        if given is not None and state.spender and rows.get((actor, delegate)) == given:
             left = tuple(one.but(most=state.purse[f"{one.ledger}/{one.book}"]) for one in given.ceilings)
             rows[actor, delegate] = given.but(ceilings=left)
         state.spender, state.purse = outer
