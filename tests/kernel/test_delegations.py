@@ -162,3 +162,10 @@ def test_a_delegation_that_is_gone_when_its_turn_comes_is_refused() -> None:
     end = EndMandate(chain.stage.account("bank"), chain.stage.account("clerk"))
     assert chain.codes(chain.stage.sign(("clerk", end), ("bank", RED), by=("clerk",))) == ["kernel.delegations_unknown"]
     assert chain.colour("mine") is None
+
+
+def test_a_freeze_counts_for_what_follows_in_the_same_transaction() -> None:
+    chain = Toys()
+    chain.stage.join("ann")
+    assert chain.codes(chain.tx("ann", Freeze(), RED)) == ["frozen"]
+    assert chain.codes(chain.tx("ann", RED), chain.tx("ann", Freeze()), chain.tx("ann", RED)) == ["ok", "ok", "frozen"]

@@ -5,7 +5,7 @@ import pytest
 
 from metrobloc.commons.identity.types import Accredit, Arbitrate, Register, Rotate, Veto
 from metrobloc.kernel import envelope, system
-from metrobloc.kernel.block import Outcome
+from metrobloc.kernel.block import RECEIPT_BYTES_MAX, Outcome
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.context import derive_id
 from metrobloc.kernel.crypto import SigningKey
@@ -15,7 +15,7 @@ from metrobloc.kernel.receipts import Header
 from metrobloc.kernel.system import Limits
 from metrobloc.kernel.tree import StateTree, entry
 from tests.kernel import toys
-from tests.kernel.toys import Boss, Break, Grow, Make, Never, Paint, Put, Roll, Shop, Toil, Toys
+from tests.kernel.toys import Boss, Break, Grow, Make, Never, Paint, Put, Roll, Shop, Shout, Toil, Toys
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -355,3 +355,13 @@ def test_a_restart_refuses_records_that_are_not_the_header_s() -> None:
         chain.codes(chain.tx("bank", Paint("mine" + "a" * 22, "red")), chain.tx("bank", RED))
     with pytest.raises(MachineFault, match="toy/boxes/mine is damaged"):
         chain.view[toys.boxes].get("mine")
+
+
+def test_a_receipt_is_never_longer_than_an_entry_of_a_published_log() -> None:
+    chain = Toys()
+    told = len(b'{"event":"toy.painted","fields":{"colour":"red"}},')
+    most = RECEIPT_BYTES_MAX // told  # what stands around the events is less than one more
+    assert chain.codes(chain.tx("bank", Shout(most - 3))) == ["ok"]
+    assert RECEIPT_BYTES_MAX - 4 * told < len(chain.sealed[-1].receipts[-1]) <= RECEIPT_BYTES_MAX
+    assert chain.codes(chain.tx("bank", RED, Shout(most + 1))) == ["too_much_work"]
+    assert (chain.receipts()[-1].events, chain.receipts()[-1].call) == ((), 1)

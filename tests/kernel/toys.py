@@ -91,6 +91,12 @@ class Never(Message):
     """Be refused."""
 
 
+class Shout(Message):
+    """Tell the same thing many times."""
+
+    times: Amount
+
+
 class Boss(Message):
     """Do what only the office may."""
 
@@ -116,6 +122,14 @@ def put(ctx: Ctx, msg: Put) -> None:
     """Write a box."""
     ctx[boxes][msg.box] = Box(msg.colour, msg.size)
     ctx.emit(Painted(msg.colour))
+
+
+@app.tx(allow=anyone)
+def shout(ctx: Ctx, msg: Shout) -> None:
+    """Tell the same thing many times."""
+    ctx[boxes]["loud"] = Box("red")
+    for _ in range(msg.times):
+        ctx.emit(Painted("red"))
 
 
 @app.tx(allow=anyone)

@@ -156,7 +156,7 @@ class BlockRun:
     def perform(self, run: Run, action: Action, actor: str, message: Message, delegate: str = "") -> None:
         """Run one action as an actor, whose delegate may have signed; refuses what the actor, or delegate, may not."""
         ctx = Ctx(run, action.do.partition(".")[0], actor, run.call, delegate=delegate)
-        account = self._accounts.get(actor)
+        account = Rows(system.accounts, run.state).get(actor)
         if account is not None and run.time_ms < account.frozen_until_ms and not action.defends:
             raise Refused("frozen")
         if not action.allow.holds(partial(ctx.has_role, actor)):

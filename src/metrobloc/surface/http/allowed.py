@@ -14,6 +14,7 @@ from metrobloc.commons.identity.rules import institutions
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo
 from metrobloc.kernel import codec, system
+from metrobloc.kernel.block import BlockRun
 from metrobloc.kernel.context import View
 from metrobloc.kernel.errors import ENGINE_REFUSALS
 from metrobloc.kernel.module import Action
@@ -55,8 +56,8 @@ async def may(state: State, account: Account, record: RecordKey = None) -> Respo
     frozen = time_ms < owner.frozen_until_ms
     answers = []
     ahead = node.machine.ahead()
-    for newest in ahead.rules.actions.values():
-        action = newest.at(ahead.version) if newest.do.partition(".")[0] in ahead.active else None
+    for do in ahead.rules.actions:
+        action = _in_force(ahead, do)
         if action is None:
             continue
         found = _may_do(action, held)
@@ -86,7 +87,7 @@ async def who(state: State, do: Do, after: str = "", limit: Limit = 50) -> Respo
     `next` continues the page, and `anyone` says that no role is asked for. At most 50 mandates are named of each.
     """
     node = node_of(state)
-    action = node.machine.rules.actions.get(do)
+    action = _in_force(node.machine.ahead(), do)
     if action is None:
         raise TurnedAway(404, "not_found", "There is no such action; /v1/apps lists the applications with theirs.")
     height, time_ms = node.machine.height, max(clock_ms(), node.machine.time_ms)
@@ -100,6 +101,11 @@ async def who(state: State, do: Do, after: str = "", limit: Limit = 50) -> Respo
 ROUTES = (may, who)
 
 MANDATES_MAX = 50
+
+
+def _in_force(ahead: BlockRun, do: str) -> Action | None:
+    """Return an action as it is in the next block, or None where it is not in force there."""
+    return ahead.find(do) if do.partition(".")[0] in ahead.active else None
 
 
 def _acts_for(node: Solo, person: str, time_ms: int) -> Iterator[ActsFor]:
