@@ -39,7 +39,7 @@ def test_base64_and_hex_are_seen_through(before: bytes, encoding: str) -> None:
         NAME[::-1].encode(),
         json.dumps({"name": NAME}).encode(),
         quote(NAME).encode(),
-        gzip.compress(NAME.encode()),
+        gzip.compress(NAME.encode(), mtime=0),
         zlib.compress(b"x" * 999 + NAME.encode()),
     ],
 )
