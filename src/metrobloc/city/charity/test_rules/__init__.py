@@ -143,17 +143,19 @@ def has(s: Scene, *names: str) -> tuple[int, ...]:
     return tuple(s.box.view.balance(balances, s[name], "cny") for name in names)
 
 
-def founded(limits: Limits | None = None) -> bytes:
+def founded(limits: Limits | None = None, **params: int) -> bytes:
     """Return a playground's genesis with a second supervisor."""
     plain = msgspec.json.decode(demo_genesis(START_MS, [module.name for module in MODULES]), type=Genesis)
     key = Sandbox(MODULES).stage.key(WATCHER).key_id
     founders = (*plain.founders, Founder(key, 1_000_000, ("supervisor", "vendor", "civil_affairs")))
-    return codec.encode(msgspec.structs.replace(plain, founders=founders, limits=limits or plain.limits))
+    set_ = {f"charity.{name}": value for name, value in params.items()}
+    changed = msgspec.structs.replace(plain, founders=founders, limits=limits or plain.limits, params=set_)
+    return codec.encode(changed)
 
 
-def city(limits: Limits | None = None) -> Scene:
+def city(limits: Limits | None = None, **params: int) -> Scene:
     """Set up institutions, money and templates, without campaigns."""
-    s = Scene(MODULES, founded(limits))
+    s = Scene(MODULES, founded(limits, **params))
     for name in ("ann", "bo"):
         s.stage.join(name)
     for name in dict.fromkeys(name for name, _ in INSTITUTIONS):

@@ -1,5 +1,6 @@
 """Every action of the charity to its edges, and every refusal that it declares."""
 
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,12 @@ from metrobloc.city.charity.types.records import Line
 from metrobloc.kernel import envelope
 from metrobloc.kernel.types import Message
 from metrobloc.testing.edges import Case, Scene, play, readme_refusals, unmet
+
+
+@cache
+def where_nothing_changes() -> Scene:
+    """Return a scene that all refusals share, since they leave it as it was."""
+    return scene()
 
 
 def priced(s: Scene, campaign: str, *lines: Line) -> Present:
@@ -299,7 +306,7 @@ ELSEWHERE = {"charity.other_hat", "charity.too_many_claims", "charity.too_many_c
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.code)
 def test_edges(case: Case) -> None:
-    play(scene(), case)
+    play(scene() if case.code == "ok" else where_nothing_changes(), case)
 
 
 def test_every_refusal_is_told() -> None:
