@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from metrobloc.city.charity.rules import campaigns, claims, flags, gifts, offers, shares, spans
+from metrobloc.city.charity.rules import campaigns, claims, flags, gifts, offers, shares, spans, statement
 from metrobloc.city.charity.test_rules import (
     DAY_MS,
     NO_PAPER,
@@ -45,6 +45,7 @@ from metrobloc.city.charity.types.messages import (
 )
 from metrobloc.commons.money.rules import balances
 from metrobloc.kernel.block import BlockRun
+from metrobloc.kernel.context import View
 from metrobloc.kernel.tables import Table
 from metrobloc.kernel.types import Message
 from tests.support import rounds
@@ -88,7 +89,7 @@ class Play:
 
     def of_cases(self) -> list[Maker]:
         """Say how cases begin and end, and how often."""
-        now_ms, settled = self.s.stage.time_ms, self.one(campaigns, "settled")
+        now_ms, settled = self.s.stage.time_ms, self.left_over() or self.one(campaigns, "settled")
         case, closed = self.one(campaigns, "open"), self.one(campaigns, "closed")
         return [
             (3, lambda: case_for(self.s, now_ms + self.chance.randint(2, 30) * DAY_MS)),
@@ -96,10 +97,16 @@ class Play:
             (3, lambda: Approve(self.one(campaigns, "treatable"))),
             (2, lambda: Close(case)),
             (1, lambda: Cancel(closed)),
-            (3, lambda: Finish(closed)),
-            (3, lambda: AgreeSurplus(settled, case)),
-            (4, lambda: MoveSurplus(settled)),
+            (5, lambda: Finish(closed)),
+            (6, lambda: AgreeSurplus(settled, case)),
+            (8, lambda: MoveSurplus(settled)),
         ]
+
+    def left_over(self) -> str:
+        """Draw a finished campaign in which something is left."""
+        view = self.box.view
+        left = [key for key, row in view[campaigns].items() if row.state == "settled" and _held(view, key)]
+        return self.chance.choice(left) if left else ""
 
     def of_money(self) -> list[Maker]:
         """Say how money comes in and goes back."""
@@ -110,7 +117,7 @@ class Play:
             (4, lambda: Refund(self.one(gifts))),
             (2, lambda: match_for(self.s, "it", pool=amount, closes_ms=now_ms + self.chance.randint(1, 9) * DAY_MS)),
             (1, lambda: match_for(self.s, "it", pool=amount, closes_ms=now_ms + 2 * DAY_MS, mode="quadratic")),
-            (1, lambda: ExtendMatch(self.one(offers, "open"), (case,))),
+            (5, lambda: ExtendMatch(self.one(offers, "open"), (case,))),
             (2, lambda: TopUp(self.one(offers, "open"), amount)),
         ]
 
@@ -207,6 +214,10 @@ class Play:
             if found is not None and campaign is not None and share.part and int(place[-16:]) < found.done:
                 sums += 0 if f"match.{offer}" in campaign.purses else share.part
         return sums
+
+
+def _held(view: View, campaign: str) -> int:
+    return sum(purse["held"] for purse in statement(view, campaign).values())
 
 
 def test_no_coalition_turns_case_money_into_cash() -> None:
