@@ -27,7 +27,7 @@ from metrobloc.kernel.permissions import role
 SOURCES = ("company", "charity", "crowd")
 """Whose money there is; that of matching offers comes after the companies' own."""
 
-STEPS_MAX = 64
+STEPS_MAX = 256
 """How many pieces of lines and holes in them one settlement looks at; the next one goes on from there."""
 
 

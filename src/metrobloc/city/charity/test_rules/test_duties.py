@@ -2,7 +2,7 @@
 
 import pytest
 
-from metrobloc.city.charity.rules import campaigns, claiming, flags
+from metrobloc.city.charity.rules import campaigns, claims, flags
 from metrobloc.city.charity.test_rules import (
     DAY_MINUTES,
     DAY_MS,
@@ -173,11 +173,15 @@ def test_who_decides_over_a_case_is_no_vendor_to_it() -> None:
     do(s, "hospital", bill(s, "fresh", "x", 1), refused="takes_no_claims")
 
 
-def test_a_campaign_has_so_many_open_invoices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_has_64_open_invoices_at_most() -> None:
     s = scene()
-    monkeypatch.setattr(claiming, "CLAIMS_MAX", 2)
-    do(s, "clinic", bill(s, "open", "x", 1))
-    do(s, "clinic", bill(s, "open", "y", 1), refused="too_many_claims")
+    bills = [bill(s, "took", f"x{number}", 1) for number in range(64)]
+    for first in range(0, 64, 16):
+        do(s, "clinic", *bills[first : first + 16])
+    do(s, "vendor", bill(s, "took", "y", 1), refused="too_many_claims")
+    assert campaign_of(s, "took").claims == 64
+    do(s, "civil_affairs", Refuse(next(key for key, one in s.box.view[claims].items() if one.campaign == s["took"])))
+    do(s, "vendor", bill(s, "took", "y", 1))
 
 
 def test_a_case_that_nobody_opened_in_time_is_given_up() -> None:
