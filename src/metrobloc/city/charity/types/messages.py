@@ -15,7 +15,7 @@ class DeclareTemplate(Message):
 
     template: Slug
     goal_max: Amount
-    duration_ms_max: Amount
+    duration_ms_max: TimeMs
     categories: Categories = ()
     at_goal: AtGoal = "go_on"
 

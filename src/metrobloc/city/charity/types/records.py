@@ -35,7 +35,7 @@ class Template(Record):
 
     by: AccountId
     goal_max: Amount
-    duration_ms_max: Amount
+    duration_ms_max: TimeMs
     categories: Categories = ()
     at_goal: AtGoal = "go_on"
     retired: bool = False
