@@ -22,6 +22,7 @@ from metrobloc.kernel.module import Action
 from metrobloc.surface.describe import FieldDoc, fields_of
 from metrobloc.surface.http.answers import turn
 from metrobloc.surface.http.transactions import read_message
+from metrobloc.testing.nouns import TEXTS
 from tests.support import rounds
 from tests.surface.city import Node, fresh_stage
 
@@ -56,7 +57,7 @@ def value_of(chance: random.Random, field: FieldDoc, known: dict[str, list[str]]
         return chance.choice([least, most, *[chance.randint(least, min(most, least + 50)) for _ in range(8)]])
     if field.kind == "boolean":
         return chance.random() < 0.5
-    return chance.choice(field.choices or known.get(field.kind) or ["x"])
+    return chance.choice(field.choices or known.get(field.kind) or [TEXTS[field.kind](chance)])
 
 
 def known_ms(known: dict[str, list[str]]) -> int:
