@@ -46,23 +46,26 @@ def test_every_action_is_answered_with_what_is_lacking(node: Node) -> None:
 def test_a_record_is_answered_with_what_can_be_done_with_it(node: Node) -> None:
     stage = node.stage()
     page = node.http.get("/v1/tables/charity/campaigns").json()
-    closed = next(item["key"] for item in page["items"] if item["value"].get("state") == "closed")
-    found = actions(node, stage.account("charity"), f"charity/campaigns/{closed}")
-    assert set(found) == {f"charity.{verb}" for verb in ("give", "offer_match", "close", "settle", "cancel")}
+    finished = next(item["key"] for item in page["items"] if item["value"].get("state") == "settled")
+    found = actions(node, stage.account("charity"), f"charity/campaigns/{finished}")
+    verbs = "give offer_match extend_match verify approve close cancel present finish agree_surplus move_surplus"
+    assert set(found) == {f"charity.{verb}" for verb in (*verbs.split(), "raise_flag")}
     assert found["charity.give"]["needs"] == ["amount"]
     assert (found["charity.offer_match"]["field"], found["charity.offer_match"]["code"]) == ("campaigns", "not_allowed")
-    assert (found["charity.cancel"]["field"], found["charity.cancel"]["code"]) == ("campaign", "charity.paid_out")
+    assert (found["charity.cancel"]["field"], found["charity.cancel"]["code"]) == ("campaign", "charity.not_open")
     assert found["charity.cancel"]["sentence"].endswith(".")
-    assert found["charity.settle"] == {
+    page = node.http.get("/v1/tables/charity/claims").json()
+    paid = next(item["key"] for item in page["items"] if item["value"].get("state") == "paid")
+    assert actions(node, stage.account("charity"), f"charity/claims/{paid}")["charity.settle"] == {
         "do": "charity.settle",
         "allowed": True,
         "allow": "role charity",
-        "field": "campaign",
-        "needs": ["amount", "invoice"],
+        "field": "claim",
+        "needs": ["amount", "paid_before"],
     }
     account = actions(node, stage.account("office"), f"kernel/accounts/{stage.account('ann')}")
     assert account["identity.revoke"]["needs"] == ["role"]
-    assert account["charity.open_campaign"]["field"] == "hospital"
+    assert account["charity.set_up"]["field"] == "hospital"
     key = actions(node, stage.account("bank"), f"kernel/keys/{stage.key('ann').key_id}")
     assert key["identity.register"]["code"] == "kernel.keys_taken"
 

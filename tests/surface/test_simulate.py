@@ -11,7 +11,7 @@ import pytest
 from litestar.datastructures import State
 
 from metrobloc import app
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.commons.money.types import Issue
 from metrobloc.commons.stage import Stage
 from metrobloc.engine.solo import Simulated, Solo
@@ -22,6 +22,7 @@ from metrobloc.kernel.module import Action
 from metrobloc.surface.describe import FieldDoc, fields_of
 from metrobloc.surface.http.answers import turn
 from metrobloc.surface.http.transactions import read_message
+from metrobloc.testing.nouns import TEXTS
 from tests.support import rounds
 from tests.surface.city import Node, fresh_stage
 
@@ -56,7 +57,7 @@ def value_of(chance: random.Random, field: FieldDoc, known: dict[str, list[str]]
         return chance.choice([least, most, *[chance.randint(least, min(most, least + 50)) for _ in range(8)]])
     if field.kind == "boolean":
         return chance.random() < 0.5
-    return chance.choice(field.choices or known.get(field.kind) or ["x"])
+    return chance.choice(field.choices or known.get(field.kind) or [TEXTS[field.kind](chance)])
 
 
 def known_ms(known: dict[str, list[str]]) -> int:
@@ -115,8 +116,8 @@ def test_a_simulation_says_what_then_happens(solo: Solo) -> None:
     assert (told.code, told.height) == (receipt.code, receipt.height)
     assert [event.event for event in told.events] == [event.event for event in receipt.events]
     assert len(told.ids) == len(receipt.ids)
-    written = solo.store.get(f"charity/campaigns/{campaign}".encode())
-    new = told.writes[f"charity/campaigns/{campaign}"]
+    written = solo.store.get(f"charity/purses/{campaign}/crowd".encode())
+    new = told.writes[f"charity/purses/{campaign}/crowd"]
     assert new is not None
     assert bytes(new) == written
 
