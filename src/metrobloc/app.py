@@ -54,15 +54,15 @@ from metrobloc.surface.describe import check_names
 from metrobloc.testing import lab
 
 STORIES = {
+    "identity": identity_story.play,
+    "governance": governance_story.play,
     "evidence": evidence_story.play,
     "escrow": escrow_story.play,
-    "anchors": anchors_story.play,
-    "governance": governance_story.play,
     "acts": acts_story.play,
-    "identity": identity_story.play,
+    "anchors": anchors_story.play,
     "charity": charity_story.play,
-    "credentials": credentials_story.play,
     "timebank": timebank_story.play,
+    "credentials": credentials_story.play,
     "vault": vault_story.play,
     # new-app: stories
 }

@@ -154,14 +154,14 @@ def go_to_the_office(stage: Stage) -> None:
 def take_a_place(stage: Stage) -> None:
     """Let the hospital take the place of a clinic."""
     stage.say("A clinic's licence is looked at and found in order; then it joins the hospital for good.")
-    stage.join("clinic")
-    clinic = stage.account("clinic")
+    stage.join("village_clinic")
+    clinic = stage.account("village_clinic")
     stage.act("office", Accredit(clinic, "Clinic by the canal", "hospital", 10_000))
     stage.act("office", Suspend(clinic, stage.time_ms + 30 * DAY_MS))
     stage.wait(DAY_MINUTES)
     stage.act("office", Resume(clinic))
-    stage.act("clinic", Succeed(clinic, stage.account("hospital")))
+    stage.act("village_clinic", Succeed(clinic, stage.account("hospital")))
     stage.wait(DAY_MINUTES)
-    stage.act("clinic", ShowBoxKey(key_id(sha256(b"clinic's box"), X25519)), by=("hospital",))
+    stage.act("village_clinic", ShowBoxKey(key_id(sha256(b"clinic's box"), X25519)), by=("hospital",))
     stage.act("office", Revoke(clinic, "hospital"))
     stage.act("hospital", EndMandate(stage.account("hospital"), stage.account("nora")))
