@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from metrobloc import app
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.client import Client, Draft, Malformed, Void, draft
 from metrobloc.client.steps import City
 from metrobloc.commons.money.types import Leg, Move

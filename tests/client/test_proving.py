@@ -9,7 +9,7 @@ import pytest
 
 from metrobloc import app
 from metrobloc.city.charity.rules import campaigns
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.client import (
     Client,
     NoNode,

@@ -15,7 +15,7 @@ import pytest
 
 from metrobloc import app
 from metrobloc.city.charity.rules import campaigns, gifts
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.client import AsyncClient, Client, Happened, NoNode, NotFound, drivers, reading, streaming
 from metrobloc.client.steps import Answer, City, Done, Given, Op, Request, advance
 from metrobloc.commons.money.rules import assets

@@ -8,7 +8,7 @@ import pytest
 
 from metrobloc import app
 from metrobloc.city.charity.rules import gifts
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.client import AsyncClient, Client, Draft, Malformed, NotIncluded, Refused, Unknown, Void, sending, steps
 from metrobloc.client.draft import write
 from metrobloc.client.steps import Answer, City, Done, Pause, Reply, Request, Unreachable

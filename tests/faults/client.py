@@ -88,7 +88,7 @@ class Client:
             assert (answer.status, answer.code) == ("committed", "ok"), answer
             self.committed[raw] = answer
         self.promised.clear()
-        status, body = call(port, "GET", f"/v1/records/charity/campaigns/{self.city.campaign}")
+        status, body = call(port, "GET", f"/v1/records/charity/purses/{self.city.campaign}/crowd")
         assert status == 200
         gifts = msgspec.json.decode(body)["items"][0]["value"]["gifts"]
         assert gifts == self.city.gifts + len(self.sent), gifts

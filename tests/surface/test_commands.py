@@ -202,7 +202,8 @@ def test_a_refusal_of_any_module_comes_with_its_sentence(home: Path, node: Node,
 
 @pytest.mark.parametrize("when", ["+30d", "+12h", "2099-01-01", "2099-01-01T10:00Z"])
 def test_times_are_written_as_people_do(home: Path, node: Node, when: str) -> None:
-    ask = f"charity open-campaign --hospital hospital --asset cny --goal 5 --purpose {'0' * 64} --as charity"
+    nothing = f"--beneficiary {'0' * 64} --plan {'0' * 64}"
+    ask = f"charity set-up --template need --hospital hospital --asset cny --goal 5 {nothing} --as charity"
     made = say(home, ask, "--title", "Ein Bett für “Bo”", "--closes", when, "--json", "--node", node.url).json()
     assert made["code"] == ("charity.too_long" if when.startswith("2099") else "ok")
 

@@ -11,7 +11,7 @@ import pytest
 from litestar.datastructures import State
 
 from metrobloc import app
-from metrobloc.city.charity.types import Give
+from metrobloc.city.charity.types.messages import Give
 from metrobloc.commons.money.types import Issue
 from metrobloc.commons.stage import Stage
 from metrobloc.engine.solo import Simulated, Solo
@@ -115,8 +115,8 @@ def test_a_simulation_says_what_then_happens(solo: Solo) -> None:
     assert (told.code, told.height) == (receipt.code, receipt.height)
     assert [event.event for event in told.events] == [event.event for event in receipt.events]
     assert len(told.ids) == len(receipt.ids)
-    written = solo.store.get(f"charity/campaigns/{campaign}".encode())
-    new = told.writes[f"charity/campaigns/{campaign}"]
+    written = solo.store.get(f"charity/purses/{campaign}/crowd".encode())
+    new = told.writes[f"charity/purses/{campaign}/crowd"]
     assert new is not None
     assert bytes(new) == written
 

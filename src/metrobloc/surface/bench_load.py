@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Raw
 
-from metrobloc.city.charity.types import Give, OpenCampaign
+from metrobloc.city.charity.types.messages import Approve, DeclareTemplate, Give, SetUp, Verify
 from metrobloc.commons.identity.demo import demo_key
-from metrobloc.commons.identity.types import Register
+from metrobloc.commons.identity.types import Accredit, Register
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
 from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo
@@ -71,9 +71,17 @@ def prepare(node: Solo, signer: Signer, count: int, done: Callable[[int], None])
     opened = [(bank, OpenAsset(ASSET, "Renminbi in fen", 2)), (bank, RecordReserve(ASSET, INT_MAX, NOTHING))]
     node.execute([signer.sign(opened)], clock_ms())
     closes_ms = clock_ms() + 30 * 86_400_000
-    case = OpenCampaign("Benchmark", accounts.account_id(hospital.key_id), ASSET, INT_MAX, closes_ms, NOTHING)
-    node.execute([signer.sign([(charity, case)])], clock_ms())
+    civil_affairs, clinic = role("civil_affairs"), crypto.SigningKey(crypto.sha256(b"metrobloc bench clinic"))
+    treats = accounts.account_id(clinic.key_id)
+    registered = signer.sign([(bank, Register(clinic.key_id))], [clinic])
+    accredited = signer.sign([(role("office"), Accredit(treats, "Clinic", "hospital", FUNDS))])
+    declared = signer.sign([(civil_affairs, DeclareTemplate("bench", INT_MAX, INT_MAX))])
+    case = SetUp("Benchmark", "bench", treats, ASSET, INT_MAX, closes_ms, NOTHING, NOTHING)
+    submitted = signer.sign([(charity, case)])
     campaign = derive_id(node.chain, accounts.account_id(charity.key_id), signer.salt, 0, 0)
+    approved = signer.sign([(hospital, Verify(campaign, NOTHING, INT_MAX)), (civil_affairs, Approve(campaign))])
+    outcomes = node.execute([registered, accredited, declared, submitted, approved], clock_ms())
+    assert all(outcome.code == "ok" for outcome in outcomes), outcomes
     step = 200 * REGISTERED_AT_ONCE
     for first in range(0, count, step):
         keys = [donor(number) for number in range(first, min(first + step, count))]

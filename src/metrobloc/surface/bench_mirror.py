@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from metrobloc.city.charity.types import Gift
+from metrobloc.city.charity.types.records import Gift
 from metrobloc.client import Client
 from metrobloc.commons.identity.demo import demo_genesis
 from metrobloc.kernel import codec, crypto

@@ -1,11 +1,30 @@
 """The arithmetic of matching: exact, in integers, and the same in whatever order the gifts came."""
 
 from collections.abc import Sequence
+from fractions import Fraction
+from heapq import heapify, heapreplace
+from math import isqrt
+
+SCALE = 10_000
+"""Square roots are kept to a ten-thousandth of the smallest unit's."""
 
 
 def claim(amount: int, numerator: int, denominator: int, gift_max: int) -> int:
     """Return what one gift asks of an offer: its ratio, rounded down, at most the cap for a gift."""
     return min(amount * numerator // denominator, gift_max)
+
+
+def root(amount: int) -> int:
+    """Return the square root of an amount, times `SCALE`, rounded down."""
+    return isqrt(amount * SCALE * SCALE)
+
+
+def quadratic(given: int, roots: int) -> int:
+    """Return what a quadratic round adds to what was given: the square of the roots' sum, less what was given.
+
+    Buterin, Hitzig, Weyl, "A Flexible Design for Funding Public Goods" (2019), section 4.1.
+    """
+    return max(0, roots * roots // (SCALE * SCALE) - given)
 
 
 def split(total: int, weights: Sequence[int]) -> list[int]:
@@ -24,7 +43,23 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
-def settle_pool(pool: int, claimed: Sequence[int], campaign_max: int) -> list[int]:
-    """Return what each campaign gets of a pool: its claims up to the cap, pro rata where the pool runs short."""
-    wanted = [min(claims, campaign_max) for claims in claimed]
-    return wanted if sum(wanted) <= pool else split(pool, wanted)
+def allot(pool: int, wanted: Sequence[int]) -> list[int]:
+    """Return what each campaign gets of a pool: what it wants, or its proportion where the pool runs short.
+
+    A divisor method (Sainte-Laguë): all wanted units stand in one queue, a campaign's k-th of w at (2k - 1) / 2w, ties
+    to the earlier campaign, and the pool pays that queue from its front. The queue does not depend on the pool, so a
+    larger pool lowers nobody's part, which largest remainders do not promise. The parts sum to the pool.
+    """
+    whole, count = sum(wanted), len(wanted)
+    if whole <= pool:
+        return list(wanted)
+    # Rounding adds at most half a unit each, so these parts, all before (pool - count) / whole, are not too many.
+    sure = max(0, pool - count)
+    parts = [(2 * sure * want + whole) // (2 * whole) for want in wanted]
+    queue = [(Fraction(2 * parts[i] + 1, 2 * want), i) for i, want in enumerate(wanted) if want]
+    heapify(queue)
+    for _ in range(pool - sum(parts)):
+        i = queue[0][1]
+        parts[i] += 1
+        heapreplace(queue, (Fraction(2 * parts[i] + 1, 2 * wanted[i]), i))
+    return parts

@@ -1,0 +1,1 @@
+"""The nouns of the charity: `messages` are signed, `records` remembered, `events` told."""
