@@ -46,7 +46,7 @@ link_ms = app.param(
 )
 
 
-@app.tx(allow=anyone)
+@app.tx(allow=role(GATEWAY) | anyone)
 def hear(ctx: Ctx, msg: Hear) -> None:
     """File a call for help, your own or, as a gateway, somebody's who called; the same message again changes nothing.
 
