@@ -24,7 +24,7 @@ from metrobloc.city.charity import port
 from metrobloc.city.charity.port import Posted, Unfit
 from metrobloc.city.charity.types.calling import Channel, Hear
 from metrobloc.kernel.errors import MachineFault
-from metrobloc.surface.connections import Crowd
+from metrobloc.surface.connections import PER_ADDRESS_MAX, Crowd
 from metrobloc.surface.http.answers import INTERNAL, JSON, Plain, as_json, log
 from metrobloc.surface.nullifying import nullifier
 from metrobloc.surface.serve import listen, server_of
@@ -50,13 +50,14 @@ _chance = random.SystemRandom()
 
 
 class Desk(Struct, frozen=True):
-    """What the door works with: how calls are sorted and named, where they are kept, and who files them."""
+    """What the door works with: how calls are sorted and named, who may post, and how much."""
 
     table: port.Table
     secret: bytes
     key: bytes
     channel: Channel
     per_minute: int
+    per_address: int = PER_ADDRESS_MAX
 
 
 class Taker:
@@ -147,9 +148,7 @@ async def about(state: State) -> Response[bytes]:
     return as_json({"waiting": len(_taker(state).spool.waiting)})
 
 
-def serve_calls(
-    desk: Desk, spool: Spool, filer: Filer, at: tuple[str, int], ready: Callable[[int], None], *, per_address: int
-) -> None:
+def serve_calls(desk: Desk, spool: Spool, filer: Filer, at: tuple[str, int], ready: Callable[[int], None]) -> None:
     """Serve at a host and port until SIGINT or SIGTERM; MachineFault when the spool's disk fails.
 
     `ready` is called with the port when it is open; port 0 picks a free one.
@@ -169,7 +168,7 @@ def serve_calls(
             loop.add_signal_handler(sign, leaving.set)
         async with filer() as file:
             taker = Taker(desk, spool, file)
-            server = server_of(build(taker, fail), lambda: ready(open_port), Crowd(per_address))
+            server = server_of(build(taker, fail), lambda: ready(open_port), Crowd(desk.per_address))
             serving = asyncio.create_task(server.serve([door]))
             sending = asyncio.create_task(_send_again(taker, fail))
             waiting = asyncio.create_task(leaving.wait())

@@ -47,7 +47,7 @@ def command(setting: Setting) -> click.Command:
         What is written and by whom stays on this machine, in the spool; the ledger has keyed names and a sealed
         commitment. A message is answered for when the ledger has it. docs/sms.md shows how a gateway is set up.
         """
-        desk = Desk(_table(words), _secret(secret), setting.keys.secret(as_name), channel, per_minute)
+        desk = Desk(_table(words), _secret(secret), setting.keys.secret(as_name), channel, per_minute, per_address)
         with Client(node, setting.modules) as ledger:
             account, signers = actions.find_signer(ledger, setting.keys, as_name, by_name, unsigned=False)
         opened = Spool.open(spool or cli.home() / "calls")
@@ -61,7 +61,7 @@ def command(setting: Setting) -> click.Command:
 
         try:
             filer = _filer(node, setting, account, signers[0])
-            serve_calls(desk, opened, filer, (host, port_number), ready, per_address=per_address)
+            serve_calls(desk, opened, filer, (host, port_number), ready)
         finally:
             opened.close()
 

@@ -163,7 +163,7 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _has(plain: str, words: Words) -> bool:
