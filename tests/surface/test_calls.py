@@ -305,7 +305,7 @@ def test_a_session_of_the_gateway_is_enough_until_it_ends(gateway: Path, city_no
     with Door(gateway, city_node.url, "--by", "phone") as door:
         assert door.told["account"] == keys["gateway"]["account"]
         assert door.post().status_code == 200
-        done(gateway, "identity close-session --as gateway --key", keys["phone"]["key"], *node)
+        done(gateway, "identity close-session --as gateway --session", keys["phone"]["key"], *node)
         answer = door.post(sent_timestamp="18")
         assert (answer.status_code, answer.json()["payload"]["success"]) == (503, False)
         assert door.http.get("/").json() == {"waiting": 1}

@@ -34,6 +34,9 @@ LACKING = "From block {} on this chain needs what this program does not have: {}
 REST_MS = 3_600_000
 """So long ago the stories end at most: a node whose clock is behind its chain takes nothing."""
 
+REHEARSAL_MS = 100 * 366 * 86_400_000
+"""When stories begin as they are timed: far enough from the beginning of time that they can speak of days before."""
+
 
 def add(root: click.Group, setting: Setting, stories: Mapping[str, Story]) -> None:
     """Add the running commands to the root."""
@@ -170,11 +173,11 @@ def _found_city(folder: Path, setting: Setting, stories: Mapping[str, Story], sa
 def _begin_ms(setting: Setting, stories: Iterable[Story]) -> int:
     """Return when stories must begin to end shortly before now: they are played once to see how long they take."""
     with tempfile.TemporaryDirectory(prefix="metrobloc-story-") as folder:
-        node = found_demo(Path(folder), setting, 0)
+        node = found_demo(Path(folder), setting, REHEARSAL_MS)
         try:
             for story in stories:
                 play(node, story, lambda _: None)
-            return clock_ms() - REST_MS - node.machine.time_ms
+            return clock_ms() - REST_MS - (node.machine.time_ms - REHEARSAL_MS)
         finally:
             node.close()
 
