@@ -61,7 +61,12 @@ def shortages(view: View) -> list[Row]:
 @app.invariant
 def every_call_stands_in_exactly_one_cluster(view: View) -> bool:
     """Fold the calls, and find in each cluster that was not linked to another exactly its number of calls."""
-    counts = Counter(_root(view, call.cluster) for _, call in view[calls].items())
+    counts = Counter[str]()
+    for _, call in view[calls].items():
+        own = view[clusters].get(call.cluster)
+        if own is None or call.heard_ms < own.opened_ms:
+            return False
+        counts[_root(view, call.cluster)] += 1
     return (
         all(
             cluster.calls == counts.pop(key, 0) and (cluster.calls > 0) == (cluster.state != "linked")

@@ -147,7 +147,7 @@ def _place(ctx: Ctx, msg: Hear) -> tuple[str, Link]:
     else:
         found = ctx.new_id()
         before = of_caller or of_spot or None
-        ctx[clusters][found] = Cluster(msg.place, msg.category, msg.severity, 1, ctx.time_ms, after=before)
+        ctx[clusters][found] = Cluster(msg.place, msg.category, msg.severity, 1, ctx.time_ms, follows=before)
     ctx[callers][caller] = Trail(found, ctx.time_ms)
     if not same_spot:
         ctx[spots][spot] = Trail(found, ctx.time_ms)

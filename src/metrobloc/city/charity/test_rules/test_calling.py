@@ -232,7 +232,7 @@ def test_who_calls_again_after_the_cluster_was_closed_opens_another_that_names_i
     s = hotline()
     heard(s, "again", call_of("again", "shut", severity=4, by="shut"))
     assert s["again"] != s["shut"]
-    assert (cluster(s, "again").after, cluster(s, "again").severity) == (s["shut"], 4)
+    assert (cluster(s, "again").follows, cluster(s, "again").severity) == (s["shut"], 4)
     heard(s, "neighbour", call_of("neighbour", "shut"))
     assert s["neighbour"] == s["again"]
     triage(s, Reopen(s["shut"]))

@@ -96,7 +96,7 @@ class Cluster(Record):
     """Calls about one thing: how many, and how bad, which is the worst of its calls and of what triage says (`floor`).
 
     One that was linked to another names it in `into` and has no calls any more. `rank` grows only when two of the same
-    rank are linked, so that the way to where a call stands now is short. `after` is the closed cluster that the first
+    rank are linked, so that the way to where a call stands now is short. `follows` is the closed cluster that the first
     call would have belonged to.
     """
 
@@ -109,7 +109,7 @@ class Cluster(Record):
     floor: Floor = 0
     rank: Total = 0
     into: Id | None = None
-    after: Id | None = None
+    follows: Id | None = None
     campaign: Id | None = None
     reason: Slug | None = None
 
