@@ -37,6 +37,7 @@ from metrobloc.surface import (
     bench,
     bench_surface,
     cli,
+    listening,
     mirroring,
     new_app,
     nullifying,
@@ -118,6 +119,7 @@ def commands() -> click.Group:
     groups = {name: actions.group(setting, module) for name, module in modules().items()}
     for command in credential_files.commands(setting):
         groups["credentials"].add_command(command)
+    groups["charity"].add_command(listening.command(setting))
     vaulting.add(groups["vault"], root, setting)
     acts_commands.add(groups["acts"], setting)
     for group in groups.values():

@@ -2,11 +2,25 @@
 
 `declared` holds tables and refusals, `lines` how money lies in purses. Then come `casework` (templates, cases),
 `giving`, `offering` (matches), `claiming` (invoices), `settling`, `finishing` (what is left) and `auditing` (flags);
-`queries` and `invariants` read what they leave. Money leaves a campaign's pot only in `settling`, to a hospital or
+`queries` and `invariants` read what they leave. `calling` and `needing` file calls for help and what is needed, without
+money, `aiding` reads these. Money leaves a campaign's pot only in `settling`, to a hospital or
 vendor against approved lines, and in `giving`, `offering` and `finishing`, back to where it came from.
 """
 
-from metrobloc.city.charity.rules import auditing, casework, claiming, finishing, giving, invariants, offering, settling
+from metrobloc.city.charity.rules import (
+    aiding,
+    auditing,
+    calling,
+    casework,
+    claiming,
+    finishing,
+    giving,
+    invariants,
+    needing,
+    offering,
+    settling,
+)
+from metrobloc.city.charity.rules.calling import calls, clusters, link_ms
 from metrobloc.city.charity.rules.declared import (
     app,
     campaigns,
@@ -21,15 +35,20 @@ from metrobloc.city.charity.rules.declared import (
     spans,
     take_back_ms,
 )
+from metrobloc.city.charity.rules.needing import lots, needs, supplies
 from metrobloc.city.charity.rules.queries import matches, path, statement, totals
 
 __all__ = [
+    "aiding",
     "app",
     "auditing",
+    "calling",
+    "calls",
     "campaigns",
     "casework",
     "claiming",
     "claims",
+    "clusters",
     "duration_ms_max",
     "finishing",
     "flags",
@@ -37,7 +56,11 @@ __all__ = [
     "giving",
     "invariants",
     "invoices",
+    "link_ms",
+    "lots",
     "matches",
+    "needing",
+    "needs",
     "offering",
     "offers",
     "path",
@@ -46,6 +69,7 @@ __all__ = [
     "shares",
     "spans",
     "statement",
+    "supplies",
     "take_back_ms",
     "totals",
 ]

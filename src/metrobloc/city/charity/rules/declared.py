@@ -1,5 +1,6 @@
 """What the charity declares: its roles, refusals, tables, parameters, and the guards that several verbs share."""
 
+from metrobloc.city.charity.rules.refusing import AID
 from metrobloc.city.charity.types.records import (
     Campaign,
     Claim,
@@ -89,6 +90,7 @@ app = Module(
         "other_kind": "A surplus moves only to an open campaign of the same charity and template.",
         "not_agreed": "A supervisor has not agreed where the surplus goes.",
         "too_early": "Donors can still take back what is left of their gifts; wait until that time is over.",
+        **AID,
     },
 )
 templates = app.table("templates", Template, str, "unknown", "taken")

@@ -1,0 +1,27 @@
+"""Refusals of calls and needs, by code, each with a sentence for people."""
+
+AID = {
+    "not_gateway": "Only a gateway files calls in other people's names; leave the caller out to call for yourself.",
+    "other_message": "Another message of yours has this name; name this one anew, so that it is not lost.",
+    "cluster_ended": "The cluster was closed, or linked to another one that it names.",
+    "same_cluster": "A cluster is not linked to itself.",
+    "two_campaigns": "Two clusters that different campaigns answer stay apart.",
+    "not_higher": "The severity of a cluster only rises.",
+    "not_resolved": "The cluster is not closed.",
+    "no_campaign": "The campaign was given up or is finished; name another one.",
+    "no_recipient": "The account named as recipient is neither a hospital nor a charity.",
+    "need_too_long": "The time lies further ahead than needs may stay open; choose an earlier one.",
+    "not_publisher": "Only who has published the need may do this.",
+    "need_ended": "The need has expired or was called off.",
+    "own_need": "Who publishes or receives what is needed can neither verify, promise nor send it.",
+    "above_wanted": "More cannot be verified than is wanted.",
+    "below_committed": "Others have promised more already; less cannot be verified.",
+    "above_verified": "Less than this is verified and not promised yet.",
+    "after_need": "What is promised must be on its way before the need expires.",
+    "not_supplier": "Only who has promised it may do this.",
+    "supply_ended": "The promise was taken back or has lapsed; promise it again.",
+    "above_committed": "Less than this is promised and not on its way yet.",
+    "not_recipient": "Only the need's recipient says what has arrived.",
+    "above_shipped": "No more can arrive than was sent.",
+    "received_already": "It was said already how much of this lot has arrived.",
+}
