@@ -7,6 +7,7 @@ import click
 
 from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity import story as charity_story
+from metrobloc.city.charity import views as charity_views
 from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
@@ -29,6 +30,7 @@ from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
 from metrobloc.commons.vault import rules as vault
 from metrobloc.commons.vault import story as vault_story
+from metrobloc.commons.views import Views
 from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
@@ -44,6 +46,7 @@ from metrobloc.surface import (
     reading,
     replaying,
     running,
+    showing,
     signing,
     vaulting,
     webhooks,
@@ -67,6 +70,7 @@ STORIES = {
     # new-app: stories
 }
 REPLAYS: Mapping[str, ReplayMaker] = {"charity": charity_tools.replay, "timebank": timebank_tools.replay}
+VIEWS: Views = {"charity": charity_views.VIEWS}
 
 
 def modules() -> Mapping[str, Module]:
@@ -96,7 +100,7 @@ def commands() -> click.Group:
     def root() -> None:
         """MetroBloc: a ledger that a metropolis and its institutions run together, provable to anybody."""
 
-    setting = cli.Setting(modules)
+    setting = cli.Setting(modules, VIEWS)
     reading.add(root, setting)
     signing.add(root, setting)
     running.add(root, setting, STORIES)
@@ -116,6 +120,8 @@ def commands() -> click.Group:
         root.add_command(group)
     check_names(modules(), root.commands)
     groups = {name: actions.group(setting, module) for name, module in modules().items()}
+    for name, group in groups.items():
+        showing.add(group, name, setting)
     for command in credential_files.commands(setting):
         groups["credentials"].add_command(command)
     vaulting.add(groups["vault"], root, setting)

@@ -15,16 +15,13 @@ from metrobloc.city.charity.rules.declared import campaigns, claims, gifts, purs
 from metrobloc.city.charity.rules.lines import place
 from metrobloc.city.charity.rules.queries import MOVES_MAX
 from metrobloc.city.charity.types.records import Gift, Span
+from metrobloc.commons.views import NotShown
 from metrobloc.kernel import codec, system
 from metrobloc.kernel.context import View
 
 FORMAT = "metrobloc-path/1"
 PIECES_MAX = 256
 """A file has at most 1 MiB, which is room for about so many pieces."""
-
-
-class NoPath(LookupError):
-    """Say in a sentence why there is no path to show, and what to do."""
 
 
 class _Bundle(msgspec.Struct, frozen=True):
@@ -37,13 +34,13 @@ class _Bundle(msgspec.Struct, frozen=True):
 
 
 def state_keys(view: View, gift: str) -> list[str]:
-    """List the state keys of the records from which a gift's path follows, in their order; NoPath without a gift."""
+    """List the state keys of the records from which a gift's path follows, in their order; NotShown without a gift."""
     found = view[gifts].get(gift)
     if found is None:
-        raise NoPath("There is no such gift; its id is in the receipt of the transaction that gave it.")
+        raise NotShown("There is no such gift; its id is in the receipt of the transaction that gave it.")
     keys = sorted(dict.fromkeys(_keys(view, gift, found, (0, found.amount), MOVES_MAX)))
     if sum(key.startswith(spans.prefix) for key in keys) > PIECES_MAX:
-        raise NoPath(f"The gift went into more than {PIECES_MAX} pieces; prove their spans one by one.")
+        raise NotShown(f"The gift went into more than {PIECES_MAX} pieces; prove their spans one by one.")
     return keys
 
 
