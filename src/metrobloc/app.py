@@ -38,6 +38,7 @@ from metrobloc.surface import (
     acts_commands,
     bench,
     bench_surface,
+    charity_files,
     cli,
     mirroring,
     new_app,
@@ -122,6 +123,7 @@ def commands() -> click.Group:
     groups = {name: actions.group(setting, module) for name, module in modules().items()}
     for name, group in groups.items():
         showing.add(group, name, setting)
+    charity_files.add(groups["charity"], setting)
     for command in credential_files.commands(setting):
         groups["credentials"].add_command(command)
     vaulting.add(groups["vault"], root, setting)

@@ -3,7 +3,8 @@
 The format is `metrobloc-path/1`, described in docs/proofs.md; `verify.py` checks it. A gift lies on its purse's line,
 so the file holds the gift, its campaign, the purse, the spans over its place, the invoices that these paid and its
 campaign's shares of matching offers; the same again where a part of it has moved to another campaign. The account of
-each campaign's charity is there too, so that a receipt which the charity has signed can be checked against it.
+each campaign's charity is there too, and what institutions and money are called, so that a receipt which the charity
+has signed can be checked against it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ from metrobloc.city.charity.rules.declared import campaigns, claims, gifts, purs
 from metrobloc.city.charity.rules.lines import place
 from metrobloc.city.charity.rules.queries import MOVES_MAX
 from metrobloc.city.charity.types.records import Gift, Span
+from metrobloc.commons.identity.rules import institutions
+from metrobloc.commons.money.rules import assets
 from metrobloc.commons.views import NotShown
 from metrobloc.kernel import codec, system
 from metrobloc.kernel.context import View
@@ -76,15 +79,25 @@ def _keys(view: View, key: str, gift: Gift, part: tuple[int, int], moves: int) -
     campaign = view[campaigns].get(gift.campaign)
     assert campaign is not None, "a gift has a campaign"
     yield system.accounts.path(campaign.charity)
+    yield assets.path(campaign.asset)
+    yield from _institution(view, campaign.charity)
     numbers = {one.offer: place(one.number) for one in campaign.offers}
     for asked in gift.asked:
         yield shares.path((asked.offer, numbers[asked.offer]))
     at, last = gift.start + part[0], gift.start + part[1]
     for row, span in spans_over(view, gift, part):
         yield f"{spans.prefix}{row}"
-        if span.claim is not None:
-            yield claims.path(span.claim)
+        claim = None if span.claim is None else view[claims].get(span.claim)
+        if claim is not None:
+            yield claims.path(span.claim or "")
+            yield from _institution(view, claim.payee)
         moved = view[gifts].get(span.gift) if span.what == "moved" and span.gift else None
         if moved is not None and moves:
             first, end = max(at, span.start), min(last, int(row.rpartition("/")[2]))
             yield from _keys(view, span.gift or "", moved, (first - span.start, end - span.start), moves - 1)
+
+
+def _institution(view: View, account: str) -> Iterator[str]:
+    """Yield where an institution's name stands, if it has one."""
+    if view[institutions].get(account) is not None:
+        yield institutions.path(account)
