@@ -1,4 +1,4 @@
-"""A receipt or certificate as a page to print: PDF with text, tagged for those who read it aloud (PDF/UA-1), and a code.
+"""A receipt or certificate as a page to print: PDF with text, tagged for those who hear it (PDF/UA-1), and a code.
 
 The code (QR, ISO/IEC 18004) holds no address: the gift's id and the hash of what was signed, so that a printed page can
 be checked against the receipt's file and the proof of the gift's path without a network.
