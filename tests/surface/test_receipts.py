@@ -33,7 +33,9 @@ class Papers(NamedTuple):
 def papers(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Papers:
     home = tmp_path_factory.mktemp("papers")
     rows = done(home, "show charity/gifts --json --data", template).json()["items"]
-    gift = next(row["key"] for row in rows if row["value"]["purse"] == "crowd.medicine" and row["value"].get("asked"))
+    gift = next(
+        row["key"] for row in rows if row["value"].get("purse") == "crowd.medicine" and row["value"].get("asked")
+    )
     done(home, "trust --data", template, "--out", home / "trust")
     made = [home / name for name in ("receipt", "certificate", "proof", "trust", "pdf")]
     receipt, certificate, proof, _, pdf = made
@@ -60,11 +62,11 @@ def test_they_say_what_the_gift_was_and_did(papers: Papers) -> None:
     ]
 
 
-def changed(file: bytes, key: SigningKey | None = None, kind: str = receipts.PAYLOAD_TYPE, **fields: object) -> bytes:
+def changed(file: bytes, key: SigningKey | None = None, media: str = receipts.PAYLOAD_TYPE, **fields: object) -> bytes:
     """Change what a receipt says, and sign it anew with a key, if there is one."""
     envelope: Any = codec.decode(file[:-1], codec.ANY)
     payload = codec.encode({**codec.decode(b64decode(envelope["payload"]), codec.ANY), **fields})  # type: ignore[dict-item]
-    envelope |= {"payload": b64encode(payload).decode(), "payloadType": kind}
+    envelope |= {"payload": b64encode(payload).decode(), "payloadType": media}
     if key is not None:
         sig = b64encode(key.sign(receipts.pae(payload))).decode()
         envelope["signatures"] = [{"keyid": key.key_id, "sig": sig}]
@@ -121,7 +123,7 @@ def test_hostile_files_are_refused(file: bytes, words: str, papers: Papers) -> N
 
 def test_other_forms_are_refused(papers: Papers) -> None:
     for file, words in (
-        (changed(papers.receipt, STRANGER, kind="application/json"), "something else"),
+        (changed(papers.receipt, STRANGER, media="application/json"), "something else"),
         (changed(papers.receipt, amount=1), "signature"),
         (changed(papers.receipt, STRANGER, more=1), "no receipt"),
         (papers.receipt.replace(b"z6Mk", b"z6Mk"[::-1]), "no receipt"),
