@@ -37,6 +37,7 @@ from metrobloc.surface import (
     actions,
     acts_commands,
     bench,
+    bench_paths,
     bench_surface,
     charity_files,
     cli,
@@ -107,6 +108,7 @@ def commands() -> click.Group:
     running.add(root, setting, STORIES)
     measures = bench.group(setting)
     measures.add_command(bench_surface.command(setting, partial(lab.steps_per_second, setting, STORIES)))
+    measures.add_command(bench_paths.command(setting))
     for group in (
         measures,
         replaying.group(setting, REPLAYS),
