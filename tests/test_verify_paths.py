@@ -142,7 +142,7 @@ def test_a_circle_is_followed_once() -> None:
 def test_the_files_form_is_strict() -> None:
     whole = codec.decode(file_of(records()), codec.ANY)
     assert isinstance(whole, dict)
-    for change in (
+    changes: tuple[Records, ...] = (
         {"gift": 1},
         {"records": {}},
         {"records": []},
@@ -151,7 +151,8 @@ def test_the_files_form_is_strict() -> None:
         {"format": "metrobloc-path/2"},
         {"record": whole["records"][0]},
         {"gift": "h2"},
-    ):
+    )
+    for change in changes:
         assert check(codec.encode({**whole, **change}), TRUST).status == "invalid", change
     assert check(codec.encode(whole), None).status == "untrusted"
 

@@ -108,7 +108,7 @@ def test_what_is_read_back_has_the_ledgers_totals(format_: Any, town: Sandbox, s
 
 
 def test_iati_says_what_moved_on(town: Sandbox, stated: Statement) -> None:
-    root = etree.fromstring(iati.write(stated))
+    root: Any = etree.fromstring(iati.write(stated))
     [moved] = root.xpath("//transaction[transaction-type/@code='3']")
     assert moved.xpath("value/text()") == [f"{Decimal(totals(town.view)['cny']['moved']) / 100:.2f}"]
     [to] = moved.xpath("receiver-org/@receiver-activity-id")

@@ -55,7 +55,8 @@ def test_nobodys_name_or_number_is_found_after_the_pilot(tmp_path: Path) -> None
     node = Solo.open(city, app.modules())
     play(node, treated, lambda _: None)
     view = View(node.store)
-    gift = next(key for key, one in view[gifts].items() if (view[campaigns].get(one.campaign) or one).title == TITLE)
+    [campaign] = [key for key, one in view[campaigns].items() if one.title == TITLE]
+    [gift] = [key for key, one in view[gifts].items() if one.campaign == campaign]
     node.close()
     out.mkdir()
     done(home, "mirror rebuild --data", city)

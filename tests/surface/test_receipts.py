@@ -13,7 +13,7 @@ from PIL import Image
 
 from metrobloc.city.charity.tools import printed, receipts
 from metrobloc.city.charity.tools.receipts import NotGood
-from metrobloc.kernel import codec
+from metrobloc.kernel import codec, crypto
 from metrobloc.kernel.crypto import SigningKey
 from tests.surface.city import done, failed, say
 
@@ -42,7 +42,8 @@ def papers(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Papers:
     done(home, f"charity receipt {gift} --as charity --data", template, "--out", receipt)
     options = ["--out", certificate, "--proof", proof, "--pdf", pdf]
     done(home, f"charity receipt {gift} --certificate --as charity --data", template, *options)
-    return Papers(*(path.read_bytes() for path in made), gift)
+    receipt_, certificate_, proof_, trust, pdf_ = (path.read_bytes() for path in made)
+    return Papers(receipt_, certificate_, proof_, trust, pdf_, gift)
 
 
 def test_both_are_valid_under_trust_and_untrusted_without(papers: Papers) -> None:
@@ -65,7 +66,8 @@ def test_they_say_what_the_gift_was_and_did(papers: Papers) -> None:
 def changed(file: bytes, key: SigningKey | None = None, media: str = receipts.PAYLOAD_TYPE, **fields: object) -> bytes:
     """Change what a receipt says, and sign it anew with a key, if there is one."""
     envelope: Any = codec.decode(file[:-1], codec.ANY)
-    payload = codec.encode({**codec.decode(b64decode(envelope["payload"]), codec.ANY), **fields})  # type: ignore[dict-item]
+    said: Any = codec.decode(b64decode(envelope["payload"]), codec.ANY)
+    payload = codec.encode(said | fields)
     envelope |= {"payload": b64encode(payload).decode(), "payloadType": media}
     if key is not None:
         sig = b64encode(key.sign(receipts.pae(payload))).decode()
@@ -86,24 +88,26 @@ def test_what_the_charity_signs_wrongly_is_found_out(papers: Papers, monkeypatch
     """Let the stranger's key pass for the charity's: then only the ledger speaks against what it says."""
     charity = receipts.read(papers.receipt).key_id
     monkeypatch.setattr(type(STRANGER), "key_id", property(lambda _: charity))
-    monkeypatch.setattr(receipts.crypto, "verify", lambda *_: True)
+    monkeypatch.setattr(crypto, "verify", lambda *_: True)
     assert receipts.check(changed(papers.receipt, STRANGER), papers.proof, papers.trust).status == "valid"
-    for wrong in (
+    wrongs: tuple[dict[str, Any], ...] = (
         {"amount": 20_001},
         {"donor": "b" * 26},
         {"title": "Another case"},
         {"charity_name": "Another charity"},
         {"kind": "receipt", "did": [{"what": "held", "amount": 1, "campaign": "c" * 26}]},
-    ):
+    )
+    for wrong in wrongs:
         verdict = receipts.check(changed(papers.receipt, STRANGER, **wrong), papers.proof, papers.trust)
         assert verdict.reason == "The receipt says something else of the gift than the ledger.", wrong
-    for wrong, words in (
+    others: tuple[tuple[dict[str, Any], str], ...] = (
         ({"gift": "g" * 26}, "another gift"),
         ({"chain": "demo-other"}, "another gift"),
         ({"charity": "d" * 26}, "not one of the charity's"),
-    ):
+    )
+    for wrong, words in others:
         assert words in receipts.check(changed(papers.receipt, STRANGER, **wrong), papers.proof, papers.trust).reason
-    late = {"height": receipts.read(papers.certificate).donation.height + 1}
+    late: dict[str, Any] = {"height": receipts.read(papers.certificate).donation.height + 1}
     assert "own height" in receipts.check(changed(papers.certificate, STRANGER, **late), papers.proof).reason
 
 
@@ -146,7 +150,7 @@ def test_the_page_is_text_for_eyes_and_ears(papers: Papers) -> None:
         "65.00 CNY paid for medicine to Children",
     ):
         assert words in text
-    root = document.trailer["/Root"]
+    root: Any = document.trailer["/Root"]
     assert root["/Lang"] == "en"
     assert root["/MarkInfo"]["/Marked"]
     assert "/StructTreeRoot" in root
@@ -164,7 +168,7 @@ def test_the_code_leads_to_the_receipt(papers: Papers, monkeypatch: pytest.Monke
         pages.append(page)
         return page
 
-    monkeypatch.setattr(printed.typst, "compile", drawn)
+    monkeypatch.setattr(typst, "compile", drawn)
     printed.pdf(opened)
     [code] = zxingcpp.read_barcodes(Image.open(io.BytesIO(pages[0])))
     assert code.text == opened.mark

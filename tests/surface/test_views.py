@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from metrobloc.city.charity.views import VIEWS, picture
 from metrobloc.commons.views import NotShown
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.kernel.context import View
+from metrobloc.kernel.tables import Table
 from metrobloc.mirror import follow
 from metrobloc.mirror.read import Mirror
 from metrobloc.surface import showing
@@ -44,13 +46,14 @@ def test_mirror_node_and_folder_give_the_same_records(seen: tuple[Node, View, Mi
     with mirror.rows() as (rows, height), opened(None, node.url, app.modules()) as ledger:
         assert height == node.told["height"]
         views = [View(rows), View(LedgerRows(ledger))]
-        for table in (gifts, campaigns, claims, spans):
+        tables: tuple[Table[Any, Any], ...] = (gifts, campaigns, claims, spans)
+        for table in tables:
             wanted = list(own[table].items())
             assert wanted
             for view in views:
                 assert list(view[table].items()) == wanted
-                assert [view[table].get(key) for key, _ in wanted if table.parts == 1] == [
-                    own[table].get(key) for key, _ in wanted if table.parts == 1
+                assert [view.reader.get(f"{table.prefix}{key}".encode()) for key, _ in wanted] == [
+                    own.reader.get(f"{table.prefix}{key}".encode()) for key, _ in wanted
                 ]
         for view in views:
             assert view[gifts].get("none") is None
@@ -164,10 +167,10 @@ def test_the_command_on_a_folder(city: Path, home: Path, tmp_path: Path) -> None
 def test_a_path_that_changes_while_it_is_proved_is_asked_for_again(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown, kept = VIEWS["path"], verify.check
     verdicts = iter([kept(b"", None), kept(b"", None)])
-    monkeypatch.setattr(showing.verify, "check", lambda file: next(verdicts, None) or kept(file))
+    monkeypatch.setattr(verify, "check", lambda file: next(verdicts, None) or kept(file))
     with opened(city, "", app.modules()) as ledger:
         gift = ledger.table("charity/gifts/", "", 1)["items"][0]["key"]
         assert kept(showing.prove(ledger, shown, gift)).status == "untrusted"
-        monkeypatch.setattr(showing.verify, "check", lambda _: kept(b"", None))
+        monkeypatch.setattr(verify, "check", lambda _: kept(b"", None))
         with pytest.raises(NotShown, match="could not be proved"):
             showing.prove(ledger, shown, gift)

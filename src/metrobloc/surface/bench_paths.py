@@ -17,7 +17,7 @@ from metrobloc.city.charity import story, views
 from metrobloc.city.charity.rules import gifts, path
 from metrobloc.city.charity.types.messages import Close, Countersign, Give, Present, Review, Settle
 from metrobloc.city.charity.types.records import Line
-from metrobloc.commons.money.types import Issue
+from metrobloc.commons.money.types import Issue, RecordReserve
 from metrobloc.commons.stage import Stage
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.kernel import crypto
@@ -106,6 +106,7 @@ def _p50_and_p95(ask: Callable[[str], object], asked: Sequence[str]) -> list[flo
 def _case(stage: Stage, count: int, done: Callable[[int], None]) -> None:
     """Let many give to one case, and two thirds of it be paid in instalments, line by line of several invoices."""
     story.found(stage)
+    stage.act("bank", RecordReserve("cny", 2 * count * GIFT_FEN + 1_000_000, story.NO_DOCUMENT))
     names = [f"donor {number}" for number in range(DONORS)]
     for name in names:
         account = stage.join(name)
