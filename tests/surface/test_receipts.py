@@ -195,6 +195,8 @@ def test_the_commands(papers: Papers, city: Path, home: Path, tmp_path: Path) ->
     assert say(home, "charity check", *files, "--trust", tmp_path / "proof").code == 2
     assert say(home, "charity check", *files, "--trust", tmp_path / "trust", "--code", "x").code == 1
     out = ["--data", city, "--out", tmp_path / "other"]
+    told = done(home, f"charity receipt {papers.gift} --json --as charity --data", city, "--out", tmp_path / "r").json()
+    assert told["code"] == receipts.read((tmp_path / "r").read_bytes()).mark
     failed(home, 2, "Only the charity", f"charity receipt {papers.gift} --as company", *out)
     failed(home, 3, "no such gift", "charity receipt nobody --as charity", *out)
     failed(home, 2, "already", f"charity receipt {papers.gift} --as charity --data", city, "--out", tmp_path / "trust")

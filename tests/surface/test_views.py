@@ -19,7 +19,7 @@ from metrobloc.kernel.tables import Table
 from metrobloc.mirror import follow
 from metrobloc.mirror.read import Mirror
 from metrobloc.surface import showing
-from metrobloc.surface.ledger import LedgerRows, opened
+from metrobloc.surface.ledger import LedgerRows, opened, view_of
 from tests.surface.city import Node, copied, done, failed
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -162,6 +162,17 @@ def test_the_command_on_a_folder(city: Path, home: Path, tmp_path: Path) -> None
     failed(home, 2, "Name one gift", f"charity path {gift} --gift {gift} --data", city)
     failed(home, 3, "no such gift", "charity path nobody --data", city, "--svg", tmp_path / "svg")
     assert not (tmp_path / "svg").exists()
+
+
+def test_a_gift_in_too_many_pieces_is_not_proved_at_once(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metrobloc.city.charity.tools.paths.PIECES_MAX", 1)
+    with opened(city, "", app.modules()) as ledger:
+        view = view_of(ledger)
+        many = [gift for gift, _ in view[gifts].items() if len(path(view, gift)) > 2]
+        assert many
+        for gift in many:
+            with pytest.raises(NotShown, match="pieces"):
+                VIEWS["path"].keys(view, gift)
 
 
 def test_a_path_that_changes_while_it_is_proved_is_asked_for_again(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:

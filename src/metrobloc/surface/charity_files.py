@@ -86,6 +86,7 @@ def _receipt(setting: Setting) -> click.Command:
     @click.option("--pdf", type=NewFile, help="Print it too, as a page with a code that leads back to the file.")
     @click.option("--proof", type=NewFile, help="Write the proof of the gift's path too, against which it is checked.")
     @with_ledger
+    @with_json
     def receipt(  # noqa: PLR0913
         *,
         gift: str,
@@ -96,6 +97,7 @@ def _receipt(setting: Setting) -> click.Command:
         proof: Path | None,
         data: Path | None,
         node: str,
+        as_json: bool,
     ) -> None:
         """Sign a receipt for a GIFT, for its donor: who gave how much to which case, in words and for machines.
 
@@ -119,7 +121,11 @@ def _receipt(setting: Setting) -> click.Command:
         for path, content in ((out, signed), (pdf, page), (proof, file)):
             if path is not None:
                 write_new(path, content)
-        click.echo(f"Signed and written to {out}.\nCode: {receipts.read(signed).mark}")
+        code = receipts.read(signed).mark
+        if as_json:
+            show_json({"kind": donation.kind, "gift": gift, "height": donation.height, "code": code})
+        else:
+            click.echo(f"Signed and written to {out}.\nCode: {code}")
 
     return receipt
 

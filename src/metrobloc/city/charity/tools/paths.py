@@ -41,10 +41,14 @@ def state_keys(view: View, gift: str) -> list[str]:
     found = view[gifts].get(gift)
     if found is None:
         raise NotShown("There is no such gift; its id is in the receipt of the transaction that gave it.")
-    keys = sorted(dict.fromkeys(_keys(view, gift, found, (0, found.amount), MOVES_MAX)))
-    if sum(key.startswith(spans.prefix) for key in keys) > PIECES_MAX:
-        raise NotShown(f"The gift went into more than {PIECES_MAX} pieces; prove their spans one by one.")
-    return keys
+    keys: dict[str, None] = {}
+    pieces = 0
+    for key in _keys(view, gift, found, (0, found.amount), MOVES_MAX):
+        keys[key] = None
+        pieces += key.startswith(spans.prefix)
+        if pieces > PIECES_MAX:
+            raise NotShown(f"The gift went into more than {PIECES_MAX} pieces; prove their spans one by one.")
+    return sorted(keys)
 
 
 def spans_over(view: View, gift: Gift, part: tuple[int, int]) -> Iterator[tuple[str, Span]]:
