@@ -6,7 +6,6 @@ doubles nor hides a record that was there all along and stayed where it was.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -303,16 +302,10 @@ def _record(made: Mirrored, row: sa.RowMapping) -> Raw:
         if field.kind == "json" and cells[field.name] is not None:
             cells[field.name] = msgspec.json.decode(cells[field.name])
     # What has its default is left out on the ledger; msgspec tells so by the text itself, not by one that is equal.
-    for name, default in _defaults(made.table.record):
+    for name, default in made.defaults:
         if cells[name] == default:
             del cells[name]
     return Raw(codec.encode(msgspec.convert(cells, made.table.record)))
-
-
-@cache
-def _defaults(record: type[Struct]) -> list[tuple[str, object]]:
-    fields = msgspec.structs.fields(record)
-    return [(field.encode_name, field.default) for field in fields if isinstance(field.default, str)]
 
 
 def _page(height: int, items: list[T], limit: int, place: Callable[[int], Iterable[Value]]) -> Page[T]:
