@@ -12,6 +12,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -22,8 +23,11 @@ from metrobloc import app
 from metrobloc.engine.rocks import open_database
 
 INFLATED_BYTES_MAX = 64 << 20
+SEVERAL_BYTES = 1 << 20
+"""Rows are looked through together, up to so many bytes."""
 
 
+@cache
 def forms(planted: str) -> dict[str, bytes]:
     """Return how a string may be written, by what that is called."""
     texts = {
@@ -133,8 +137,14 @@ def _sql_rows(path: Path) -> Iterator[bytes]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             try:
+                several = bytearray()
                 for row in database.execute(f'SELECT * FROM "{name}"'):  # noqa: S608  # the file's own name
-                    yield b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
+                    several += b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
+                    several += b"\n"
+                    if len(several) > SEVERAL_BYTES:
+                        yield bytes(several)
+                        several.clear()
+                yield bytes(several)
             except sqlite3.Error as error:
                 raise AssertionError(f"{path.name}: {name} cannot be read: {error}") from error
 
@@ -143,10 +153,17 @@ def _rocks_rows(path: Path) -> Iterator[bytes]:
     """Yield a database's rows, from a copy; in the files they are compressed."""
     with TemporaryDirectory() as folder:
         database = open_database(Path(shutil.copytree(path, Path(folder) / "store")))
+        several = bytearray()
         for key, value in database.items():
             assert isinstance(key, bytes)
             assert isinstance(value, bytes)
-            yield key + b"\n" + value
+            if value[:2] == b"\x1f\x8b" or _inflated(value):
+                yield value
+            several += key + b"\n" + value + b"\n"
+            if len(several) > SEVERAL_BYTES:
+                yield bytes(several)
+                several.clear()
+        yield bytes(several)
         database.close()
 
 

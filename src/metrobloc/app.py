@@ -7,6 +7,7 @@ import click
 
 from metrobloc.city.charity import rules as charity
 from metrobloc.city.charity import story as charity_story
+from metrobloc.city.charity import views as charity_views
 from metrobloc.city.charity.tools import command as charity_tools
 from metrobloc.city.timebank import rules as timebank
 from metrobloc.city.timebank import story as timebank_story
@@ -29,13 +30,16 @@ from metrobloc.commons.money import rules as money
 from metrobloc.commons.replay import ReplayMaker
 from metrobloc.commons.vault import rules as vault
 from metrobloc.commons.vault import story as vault_story
+from metrobloc.commons.views import Views
 from metrobloc.engine.verifier import collect_rarely
 from metrobloc.kernel.module import Module
 from metrobloc.surface import (
     actions,
     acts_commands,
     bench,
+    bench_paths,
     bench_surface,
+    charity_files,
     cli,
     listening,
     mirroring,
@@ -45,6 +49,7 @@ from metrobloc.surface import (
     reading,
     replaying,
     running,
+    showing,
     signing,
     vaulting,
     webhooks,
@@ -68,6 +73,7 @@ STORIES = {
     # new-app: stories
 }
 REPLAYS: Mapping[str, ReplayMaker] = {"charity": charity_tools.replay, "timebank": timebank_tools.replay}
+VIEWS: Views = {"charity": charity_views.VIEWS}
 
 
 def modules() -> Mapping[str, Module]:
@@ -97,12 +103,13 @@ def commands() -> click.Group:
     def root() -> None:
         """MetroBloc: a ledger that a metropolis and its institutions run together, provable to anybody."""
 
-    setting = cli.Setting(modules)
+    setting = cli.Setting(modules, VIEWS)
     reading.add(root, setting)
     signing.add(root, setting)
     running.add(root, setting, STORIES)
     measures = bench.group(setting)
     measures.add_command(bench_surface.command(setting, partial(lab.steps_per_second, setting, STORIES)))
+    measures.add_command(bench_paths.command(setting))
     for group in (
         measures,
         replaying.group(setting, REPLAYS),
@@ -117,6 +124,9 @@ def commands() -> click.Group:
         root.add_command(group)
     check_names(modules(), root.commands)
     groups = {name: actions.group(setting, module) for name, module in modules().items()}
+    for name, group in groups.items():
+        showing.add(group, name, setting)
+    charity_files.add(groups["charity"], setting)
     for command in credential_files.commands(setting):
         groups["credentials"].add_command(command)
     groups["charity"].add_command(listening.command(setting))

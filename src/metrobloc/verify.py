@@ -1,8 +1,9 @@
 """Check a MetroBloc proof file without trusting anybody: `python verify.py FILE --trust TRUSTFILE`.
 
 One file, standard library only, Python 3.9 or later. A proof file shows that a record is in a city's ledger, or is not,
-or that a receipt is in its log. Checked are strict canonical JSON, the record's way to the state root (ICS23, SmtSpec),
-the header's way to the log's checkpoint (RFC 9162) and the operator's signatures of it (C2SP signed notes, Ed25519).
+that a receipt is in its log, or where each unit of a gift has gone.
+Checked are strict canonical JSON, each record's way to the state root (ICS23, SmtSpec), the header's way to the log's
+checkpoint (RFC 9162), the operator's signatures of it (C2SP signed notes, Ed25519), and that a gift's path has no gap.
 Exit code: 0 valid, 1 invalid, 2 wrong usage or unusable, 3 consistent, but the signer is not trusted.
 """
 
@@ -26,6 +27,7 @@ RECORD = {"key": str, "proof": str, "value": (dict, type(None))}
 RECEIPT = {"index": int, "leaf": dict, "path": list}
 SIGNED = {"checkpoint": str, "index": int, "path": list, "succession?": list}
 PROOF = {"chain": str, "format": str, "header": HEADER, "receipt?": RECEIPT, "record": RECORD, "trust": SIGNED}
+PATH = {"chain": str, "format": str, "gift": str, "header": HEADER, "records": list, "trust": SIGNED}
 TRUST = {"chain": str, "format": str, "keys": list}
 PART = re.compile(rb"([\x0a\x12\x1a\x22])([\x80-\xff]{1,3}[\x01-\x7f]|[\x00-\x7f])")  # a protobuf tag and length
 LEAF_OP = bytes.fromhex("0801100118012a0100")
@@ -35,6 +37,7 @@ NOTE = r"([^\0-\x09\x0b-\x1f]*[^\0-\x1f]\n)\n((?:— [^\s+]+ [0-9A-Za-z+/=]{8,81
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # the field and the group order of Ed25519
 D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 Json = dict[str, Any]
 Note = tuple[str, dict[tuple[str, bytes], bytes]]  # the text, and by (name, key hint) the signatures
 
@@ -64,6 +67,8 @@ def check(proof: bytes, trust: bytes | None = None) -> Verdict:
         _need("signer" in facts or not keys, "The succession does not lead to the key that signed the checkpoint.")
     except ValueError as error:
         return Verdict(status, str(error), {})
+    except (AttributeError, LookupError, TypeError):
+        return Verdict("invalid", "A record that the path of the gift needs is missing or of another form.", {})
     if "signer" in facts and (not keys or any(key in trusted for key in keys)):
         return Verdict("valid", "The proof holds and a trusted operator signed it.", facts)
     return Verdict("untrusted", "The proof is consistent, but no trust file was given that leads to its signer.", facts)
@@ -89,18 +94,25 @@ def main(argv: list[str] | None = None) -> int:
 
 def _consistent(data: bytes) -> tuple[Json, Note, list[str]]:
     """Check all that needs no trust; answer the facts, the checkpoint and the operator keys in succession."""
-    file = _read(data, PROOF, "proof")
-    chain, header, record, trust = file["chain"], file["header"], file["record"], file["trust"]
-    key, value = record["key"], record["value"]
-    _match("[a-z0-9][a-z0-9-]{0,49}\n[ -~]+", f"{chain}\n{key}", "The chain's id or the record's key is malformed.")
+    # The name of the format stands at the front of canonical bytes.
+    file = _read(data, PATH, "path") if b'","format":"metrobloc-path/1"' in data[:90] else _read(data, PROOF, "proof")
+    chain, header, trust, records = file["chain"], file["header"], file["trust"], file.get("records", [])
     _need(0 <= header["time_ms"] <= TIME_MS_MAX and header["height"] >= 0, "The header's height or time is impossible.")
-    [(_, part)] = _parts(_base64(record["proof"]), "2" if value is None else "1")
-    if value is None:
-        shown = f"there is no record {key}"
-        _absent(header["state_root"], part, key.encode())
-    else:
-        shown = f"the record {key} is {_canonical(value).decode()}"
-        _present(header["state_root"], part, (key.encode(), sha256(_canonical(value)).digest()))
+    values: Json = {}
+    for record in [file["record"]] if "record" in file else records:
+        _fit({"record": record}, {"record": RECORD}, "")
+        key, value = record["key"], record["value"]
+        _match("[a-z0-9][a-z0-9-]{0,49}\n[ -~]+", f"{chain}\n{key}", "The chain's id or a record's key is malformed.")
+        [(_, part)] = _parts(_base64(record["proof"]), "2" if value is None else "1")
+        if value is None:
+            shown = f"there is no record {key}"
+            _absent(header["state_root"], part, key.encode())
+        else:
+            shown = f"the record {key} is {_canonical(value)}"
+            _present(header["state_root"], part, (key.encode(), sha256(_canonical(value).encode()).digest()))
+        values[key] = value
+    if "gift" in file:
+        shown = _follow(values, file["gift"])
     note, number = _note(trust["checkpoint"]), "(0|[1-9][0-9]{0,15})"
     size, root = _match(f"{chain}\n{number}\n(.+)\n", note[0], "The checkpoint is malformed or for another chain.")
     _check_included("header", header, trust, int(size), _base64(root).hex())
@@ -111,7 +123,7 @@ def _consistent(data: bytes) -> tuple[Json, Note, list[str]]:
         receipt = file["receipt"]
         _need(key == LOG_KEY and value is not None, f"A receipt needs the record {LOG_KEY}.")
         _check_included("receipt", receipt["leaf"], receipt, value["size"], value["root"])
-        shown = f"the log holds at {receipt['index']} the receipt {_canonical(receipt['leaf']).decode()}"
+        shown = f"the log holds at {receipt['index']} the receipt {_canonical(receipt['leaf'])}"
     keys: list[str] = []
     last, form = 0, f"{chain}\noperator succession\n(.+)\n(.+)\n{number}\n"
     _need(0 < len(trust.get("succession", "?")) <= 32, "The succession has no note or more than 32.")
@@ -123,6 +135,40 @@ def _consistent(data: bytes) -> tuple[Json, Note, list[str]]:
         keys, last = [*(keys or [old]), new], int(at)
     time = datetime.fromtimestamp(header["time_ms"] // 1000, timezone.utc)
     return {"chain": chain, "height": header["height"], "time": str(time), "shown": shown}, note, keys
+
+
+def _follow(values: Json, name: str, part: tuple[int, int] | None = None) -> str:
+    """Follow a gift, or a part of it: spans must cover its place on its purse's line, as far as that line is used."""
+    gift = values.pop(
+        f"charity/gifts/{name}"
+    )  # a gift is followed once, so that no circle of them is followed for ever
+    campaign, line = values[f"charity/campaigns/{gift['campaign']}"], f"{gift['campaign']}/{gift.get('purse', 'crowd')}"
+    at, last = (gift.get("start", 0) + place for place in part or (0, gift["amount"]))
+    told = [f"gift {name} to campaign {gift['campaign']}: {last - at} {campaign['asset']}"]
+    numbers = {place["offer"]: place.get("number", 0) for place in campaign.get("offers", ())}
+    for asked in gift.get("asked", ()):
+        share = values[f"charity/shares/{asked['offer']}/{numbers[asked['offer']]:016d}"]
+        gave = f"which gave the campaign {share.get('part', 0)} for {share.get('asked', 0)} in all"
+        told.append(f"{asked['amount']} asked of offer {asked['offer']}, {gave}")
+    for key in sorted(key for key in values if key.startswith(f"charity/spans/{line}/")):
+        span, to = values[key], min(last, int(_match(".+/([0-9]{16})", key, "A span's key is malformed.")[0]))
+        start, amount = span.get("start", 0), to - at
+        if amount <= 0 or start >= last:
+            continue
+        _need(start <= at, f"A span before {key} is missing.")
+        if span["what"] == "moved" and f"charity/gifts/{span['gift']}" in values:
+            told.append(_follow(values, span["gift"], (at - start, to - start)))
+        elif span["what"] == "paid":
+            claim, number = values[f"charity/claims/{span['claim']}"], span.get("line", 0)
+            _need(claim["paid"][number] >= amount and claim["campaign"] == gift["campaign"], f"{key} does not fit.")
+            paid = f"{number} ({claim['lines'][number]['code']}) of invoice {span['claim']} to {claim['payee']}"
+            told.append(f"{amount} paid line {paid} in settlement {span['settlement']}")
+        else:
+            told.append(f"{amount} {span['what']} {span.get('gift', '')}".rstrip())
+        at = to
+    held = values[f"charity/purses/{line}"].get("used", 0) <= at and not gift.get("returned")
+    _need(at == last or held, "A span is missing: the purse's line is used further, or the gift was taken back.")
+    return "; ".join([*told, f"{last - at} not spent yet"][: None if at < last else -1])
 
 
 def _absent(root: str, data: bytes, key: bytes) -> None:
@@ -172,7 +218,7 @@ def _check_included(what: str, leaf: Json, place: Json, size: int, root: str) ->
     meet = (index ^ (size - 1)).bit_length()
     fits = 0 <= index < size and len(path) == meet + bin(index >> meet).count("1")
     _need(fits, f"The path of the {what} has not the length that its index and the log's size ask for.")
-    node = sha256(b"\0" + _canonical(leaf)).digest()
+    node = sha256(b"\0" + _canonical(leaf).encode()).digest()
     for height, sibling in enumerate(map(_base64, path)):
         node = sha256(b"\1" + (sibling + node if height >= meet or index >> height & 1 else node + sibling)).digest()
     _need(node.hex() == root, f"The {what} is not in the log.")
@@ -247,7 +293,7 @@ def _read(data: bytes, shape: Json, what: str) -> Json:
     _need(len(data) <= BYTES_MAX, f"The {what} file is larger than 1 MiB.")
     try:  # a longer number is cut, so that its canonical bytes are others
         value: Json = json.loads(data.decode(), parse_int=lambda digits: int(digits[:18]))
-        plain, same = _is_plain(value, DEPTH_MAX), data.removesuffix(b"\n") == _canonical(value)
+        plain, same = _is_plain(value, DEPTH_MAX), data.removesuffix(b"\n") == _canonical(value).encode()
     except (ValueError, RecursionError):
         raise ValueError(f"The {what} file is not JSON.") from None
     _need(plain, f"The {what} file has a fraction, a non-ASCII name, or too big a number or depth.")
@@ -281,10 +327,6 @@ def _match(form: str, text: object, sentence: str) -> tuple[str, ...]:
     if not match:
         raise ValueError(sentence)
     return match.groups()
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _base64(text: object) -> bytes:

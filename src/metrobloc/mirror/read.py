@@ -106,6 +106,12 @@ class Mirror:
         with self._moment() as (_, height):
             return height
 
+    @contextmanager
+    def rows(self) -> Iterator[tuple["MirrorRows", int]]:
+        """Open the ledger's records as the mirror has them at one moment, and tell its height."""
+        with self._moment() as (connection, height):
+            yield MirrorRows(connection, self.schema), height
+
     def page(self, made: Mirrored, ask: Ask) -> Page[Kept]:
         """Return the records of a table that a question asks for, in its order."""
         table = made.current
@@ -201,6 +207,48 @@ class Mirror:
         return self._engine
 
 
+class MirrorRows:
+    """The ledger's records out of a mirror, as the kernel's queries read them from a store: the same answers."""
+
+    def __init__(self, connection: sa.Connection, made: Schema) -> None:
+        """Bind to a moment of the mirror."""
+        self.connection = connection
+        self.schema = made
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a record's bytes, or None."""
+        found = self._table(key)
+        if found is None:
+            return None
+        made, part = found
+        row = self.connection.execute(sa.select(made.current).where(made.current.c[KEY] == part)).mappings().first()
+        return None if row is None else bytes(_record(made, row))
+
+    def scan(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return up to `limit` records under a prefix, beyond `after` if that is given, in key order."""
+        found = self._table(prefix)
+        if found is None:
+            return []
+        (made, under), key = found, found[0].current.c[KEY]
+        # Keys are printable ASCII, so that nothing of the prefix lies behind its last byte and one that is higher.
+        chosen = [key >= under, key < under[:-1] + chr(ord(under[-1]) + 1)] if under else []
+        if after is not None:
+            chosen.append(key > after.decode()[len(made.place) + 1 :])
+        asked = sa.select(made.current).where(*chosen).order_by(key).limit(limit)
+        rows = self.connection.execute(asked).mappings().all()
+        return [(f"{made.place}/{row[KEY]}".encode(), bytes(_record(made, row))) for row in rows]
+
+    def scan_index(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Refuse: handlers walk indexes, and a mirror runs none."""
+        raise NotImplementedError(f"{prefix!r} {after!r} {limit}: a mirror has no indexes of the ledger's.")
+
+    def _table(self, path: bytes) -> tuple[Mirrored, str] | None:
+        app, _, rest = path.decode().partition("/")
+        table, _, part = rest.partition("/")
+        made = self.schema.tables.get(f"{app}/{table}")
+        return None if made is None else (made, part)
+
+
 def _stretches(made: Mirrored, ask: Ask) -> list[tuple[list[Condition], list[sa.ColumnElement[Any]]]]:
     """Return the parts of an order, each with what belongs to it and is beyond the cursor; each goes by one index.
 
@@ -253,6 +301,10 @@ def _record(made: Mirrored, row: sa.RowMapping) -> Raw:
     for field in made.fields:
         if field.kind == "json" and cells[field.name] is not None:
             cells[field.name] = msgspec.json.decode(cells[field.name])
+    # What has its default is left out on the ledger; msgspec tells so by the text itself, not by one that is equal.
+    for name, default in made.defaults:
+        if cells[name] == default:
+            del cells[name]
     return Raw(codec.encode(msgspec.convert(cells, made.table.record)))
 
 

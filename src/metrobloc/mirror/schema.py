@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from msgspec import Struct, inspect
+from msgspec import Struct, inspect, structs
 
 from metrobloc.kernel import codec, crypto, system
 from metrobloc.kernel.module import Module
@@ -59,6 +59,8 @@ class Mirrored(Struct, frozen=True):
     current: sa.Table
     history: sa.Table
     words: Words | None
+    defaults: tuple[tuple[str, str], ...] = ()
+    """Texts that the ledger leaves out, by field."""
 
     @property
     def place(self) -> str:
@@ -186,7 +188,9 @@ def _mirrored(table: Table[Any, Any], metadata: sa.MetaData) -> Mirrored:
         sqlite_with_rowid=False,
     )
     words = words_of(inspect.type_info(table.record)) if table.module != system.NAME else None
-    return Mirrored(table, fields, current, history, words)
+    known = structs.fields(table.record)
+    defaults = tuple([(field.encode_name, field.default) for field in known if isinstance(field.default, str)])
+    return Mirrored(table, fields, current, history, words, defaults)
 
 
 def _fields(table: Table[Any, Any]) -> tuple[Field, ...]:

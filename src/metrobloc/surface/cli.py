@@ -15,6 +15,7 @@ import msgspec
 
 from metrobloc import client
 from metrobloc.client import NoNode, NotFound, NotIncluded, ProofInvalid, Unknown
+from metrobloc.commons.views import NotShown, Views
 from metrobloc.engine.audit import Modules
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
@@ -34,9 +35,10 @@ def home() -> Path:
 class Setting:
     """What the wiring gives to the commands."""
 
-    def __init__(self, modules: Modules) -> None:
-        """Bind the modules; keys are found when they are asked for."""
+    def __init__(self, modules: Modules, views: Views | None = None) -> None:
+        """Bind the modules and the applications' views; keys are found when they are asked for."""
         self.load_modules = modules
+        self.views: Views = views or {}
 
     @property
     def modules(self) -> Mapping[str, Any]:
@@ -61,7 +63,7 @@ class Group(click.Group):
         """Run, and turn what went wrong into a sentence on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except (NotFound, NotIncluded, Malformed, client.Malformed) as error:
+        except (NotFound, NotIncluded, NotShown, Malformed, client.Malformed) as error:
             fail(getattr(error, "sentence", str(error)), NOT_TAKEN)
         except ProofInvalid as error:
             fail(str(error), REFUSED)

@@ -18,7 +18,7 @@ from metrobloc.engine.sealer import clock_ms
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.engine.tiles import read_place, read_tile
 from metrobloc.engine.verifier import check_all
-from metrobloc.kernel import errors, system
+from metrobloc.kernel import codec, errors, system
 from metrobloc.kernel.block import Outcome as Executed
 from metrobloc.kernel.context import View
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
@@ -253,6 +253,44 @@ class Local:
     def _sentence(self, code: str) -> str:
         sentences = {code: text for module in self.node.machine.rules.modules for code, text in module.refusals.items()}
         return {**sentences, **ENGINE_REFUSALS}.get(code, "")
+
+
+class LedgerRows:
+    """A running node's committed records, as the kernel's queries read them from a store; not of one moment."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Bind a ledger."""
+        self.ledger = ledger
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a record's bytes, or None."""
+        items = self.ledger.record(key.decode())["items"]
+        return codec.encode(items[0]["value"]) if items else None
+
+    def scan(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return up to `limit` records under a prefix, beyond `after` if that is given, in key order."""
+        app, name, under = prefix.decode().split("/", 2)
+        table, at = f"{app}/{name}/", "" if after is None else after.decode().split("/", 2)[2]
+        if after is None and under:  # just before all that begins so, in printable ASCII
+            at = under[:-1] + chr(ord(under[-1]) - 1) + "~"
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < limit:
+            page = self.ledger.table(table, at, min(limit, 500))
+            items = [item for item in page["items"] if item["key"].startswith(under)]
+            found += [(f"{table}{item['key']}".encode(), codec.encode(item["value"])) for item in items]
+            if not page["next"] or page["items"][-1]["key"] > under + "~":
+                break
+            at = page["next"]
+        return found[:limit]
+
+    def scan_index(self, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Refuse: indexes are the node's own."""
+        raise NotImplementedError(f"{prefix!r} {after!r} {limit}: a node shows no indexes.")
+
+
+def view_of(ledger: Ledger) -> View:
+    """Return the committed state behind a ledger, as queries read it."""
+    return View(ledger.node.store if isinstance(ledger, Local) else LedgerRows(ledger))
 
 
 @contextmanager

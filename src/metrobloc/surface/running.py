@@ -135,6 +135,7 @@ def _up(setting: Setting, stories: Mapping[str, Story]) -> click.Command:
             per_address=per_address,
             mirrored=mirror,
             commands=lambda open_port: _beside(folder, _url(host, open_port), mirror=mirror),
+            views=setting.views,
         )
 
     return up

@@ -12,6 +12,7 @@ from typing import cast
 import uvicorn
 from litestar import Litestar
 
+from metrobloc.commons.views import Views
 from metrobloc.engine.sealer import Sealer
 from metrobloc.engine.solo import Solo, genesis_of
 from metrobloc.engine.verifier import Verifier
@@ -63,12 +64,14 @@ def serve(  # noqa: PLR0913
     per_address: int = PER_ADDRESS_MAX,
     mirrored: bool = True,
     commands: Callable[[int], Sequence[Sequence[str]]] = lambda _: (),
+    views: Views | None = None,
 ) -> None:
     """Serve the chain in `home` until SIGINT or SIGTERM; MachineFault when the node had to stop by itself.
 
     `ready` is called with the node and the port, once the door is open. Port 0 picks a free one. `per_address` limits
     the connections from one address (0: no such limit, for a node behind a proxy). `mirrored` says whether the door
     answers from the mirror in `home`. `commands` returns, for the port, what `metrobloc` commands run beside the node.
+    `views` are the pictures that the door shows.
     """
     with listen(host, port) as door:
         open_port = int(door.getsockname()[1])
@@ -85,7 +88,7 @@ def serve(  # noqa: PLR0913
                 if mirrored:
                     mirror = Mirror(home / MIRROR_FILE, schema_of(genesis_of(node.store), modules()))
                     stack.callback(mirror.close)
-                asyncio.run(_serve(http.build(sealer, mirror), sealer, door, started, Crowd(per_address)))
+                asyncio.run(_serve(http.build(sealer, mirror, views or {}), sealer, door, started, Crowd(per_address)))
         finally:
             node.close()
 

@@ -9,13 +9,14 @@ from litestar.exceptions import HTTPException
 from litestar.types import Message, Scope
 
 from metrobloc import __version__
+from metrobloc.commons.views import Views
 from metrobloc.engine.sealer import Busy, Sealer
 from metrobloc.engine.solo import Solo
 from metrobloc.kernel.codec import Malformed
 from metrobloc.kernel.errors import MachineFault
 from metrobloc.mirror.read import Mirror
 from metrobloc.surface.describe import check_names, describe, in_force
-from metrobloc.surface.http import allowed, asking, document, indexed, log, pages, reading, streams, transactions
+from metrobloc.surface.http import allowed, asking, document, indexed, log, pages, reading, streams, transactions, views
 from metrobloc.surface.http.answers import (
     Faces,
     TurnedAway,
@@ -37,11 +38,12 @@ ROUTES = (
     *pages.ROUTES,
     *streams.ROUTES,
     *indexed.ROUTES,
+    *views.ROUTES,
 )
 
 
-def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
-    """Return the application over a node's sealer and mirror; TypeError when names of its modules collide."""
+def build(sealer: Sealer, mirror: Mirror | None = None, shown: Views | None = None) -> Litestar:
+    """Return the application over a node's sealer, mirror and views; TypeError when names of its modules collide."""
     check_names({module.name: module for module in sealer.node.machine.rules.modules}, ())
     return Litestar(
         ROUTES,
@@ -49,6 +51,7 @@ def build(sealer: Sealer, mirror: Mirror | None = None) -> Litestar:
             {
                 "sealer": sealer,
                 "mirror": mirror,
+                "views": shown or {},
                 "faces": _Faces(sealer.node).now,
                 "turn": asyncio.Lock(),  # of what is computed where blocks are made
                 "asking": asyncio.Lock(),  # of queries

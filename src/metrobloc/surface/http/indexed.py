@@ -169,12 +169,17 @@ ROUTES = (mirror_status, mirror_events, mirror_page, mirror_history, search)
 
 
 async def _answer(state: State, ask: Callable[[Mirror], object], min_height: int | None) -> Response[bytes]:
+    """Ask the mirror, and answer with JSON."""
+    return await answered(state, lambda mirror: as_json(ask(mirror)), min_height)
+
+
+async def answered(state: State, ask: Callable[[Mirror], Response[bytes]], min_height: int | None) -> Response[bytes]:
     """Ask the mirror in a thread, once it has a block; what is wrong with the question or the mirror is answered."""
     try:
         mirror = _mirror(state)
         if min_height is not None:
             await _reached(state, mirror, min_height)
-        return as_json(await _in_turn(state, lambda: ask(mirror)))
+        return await _in_turn(state, lambda: ask(mirror))
     except BadQuestion as error:
         raise TurnedAway(400, "bad_request", str(error)) from error
     except MirrorProblem as problem:
