@@ -101,7 +101,11 @@ def test_iatis_own_examples_pass_and_fail_as_they_must() -> None:
 
 
 @pytest.mark.parametrize("format_", [threesixty, iati])
-def test_what_is_read_back_has_the_ledgers_totals(format_: Any, town: Sandbox, stated: Statement) -> None:  # noqa: ANN401
+def test_what_is_read_back_has_the_ledgers_totals(
+    format_: Any,  # noqa: ANN401
+    town: Sandbox,
+    stated: Statement,
+) -> None:
     row = totals(town.view)["cny"]
     came = row["crowd"] + row["charity"] + row["company"] + row["matched"] - row["refunded"] - row["returned"]
     assert format_.read(format_.write(stated), DECIMALS) == sums(stated) == {"CNY": Sums(came, row["settled"])}

@@ -220,7 +220,7 @@ def test_a_document_is_committed_to_with_a_salt_of_ones_own(home: Path, tmp_path
 
 def test_the_status_tells_how_the_chain_stands(home: Path, node: Node) -> None:
     assert done(home, "status --json --node", node.url).json()["chain"] == node.told["chain"]
-    assert f"modules: {', '.join(app.modules())}\n" in done(home, "status --node", node.url).out
+    assert f"modules: {', '.join(sorted(app.modules()))}\n" in done(home, "status --node", node.url).out
 
 
 def test_a_story_is_played_on_a_chain_of_its_own(home: Path, tmp_path: Path) -> None:

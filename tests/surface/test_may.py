@@ -48,8 +48,10 @@ def test_a_record_is_answered_with_what_can_be_done_with_it(node: Node) -> None:
     page = node.http.get("/v1/tables/charity/campaigns").json()
     finished = next(item["key"] for item in page["items"] if item["value"].get("state") == "settled")
     found = actions(node, stage.account("charity"), f"charity/campaigns/{finished}")
-    verbs = "give offer_match extend_match verify approve close cancel present finish agree_surplus move_surplus"
-    assert set(found) == {f"charity.{verb}" for verb in (*verbs.split(), "raise_flag")}
+    verbs = (
+        "give offer_match extend_match verify approve close cancel present finish agree_surplus move_surplus publish"
+    )
+    assert set(found) == {f"charity.{verb}" for verb in (*verbs.split(), "raise_flag", "hand_over")}
     assert found["charity.give"]["needs"] == ["amount"]
     assert (found["charity.offer_match"]["field"], found["charity.offer_match"]["code"]) == ("campaigns", "not_allowed")
     assert (found["charity.cancel"]["field"], found["charity.cancel"]["code"]) == ("campaign", "charity.not_open")
@@ -83,6 +85,7 @@ def test_a_record_is_answered_with_what_can_be_done_with_it(node: Node) -> None:
         ("/v1/queries/nothing/totals", 404, "not_found"),
         ("/v1/queries/kernel/totals", 404, "not_found"),
         ("/v1/queries/charity/totals?of=1", 400, "bad_request"),
+        ("/v1/queries/identity/acting_for?account=" + "a" * 26, 404, "kernel.accounts_unknown"),
         ("/v1/queries/charity/totals?%FF=%FF", 400, "bad_request"),
     ],
 )

@@ -124,7 +124,7 @@ def _page_p95_ms(page: Callable[[Ask], Any], ask: Callable[[], Ask]) -> float:
 
 def _gift(number: int) -> tuple[str, msgspec.Raw]:
     campaign, donor = _id("campaign", number % CAMPAIGNS), _id("donor", number * 7919 % DONORS)
-    record = Gift(campaign, donor, 1 + number * 104_729 % 20_000)
+    record = Gift(campaign, donor, 1 + number * 104_729 % 20_000, "crowd")
     return f"charity/gifts/{_id('gift', number)}", msgspec.Raw(codec.encode(record))
 
 

@@ -191,7 +191,11 @@ class Local:
             given = msgspec.structs.asdict(msgspec.convert(asked, arguments_of(question)))
         except msgspec.ValidationError as error:
             raise NotFound(f"{error}.") from error
-        return _page({"height": self.node.machine.height, "value": question(View(self.node.store), **given)})
+        try:
+            value = question(View(self.node.store), **given)
+        except errors.Refused as refused:
+            raise NotFound(self._sentence(refused.code)) from refused
+        return _page({"height": self.node.machine.height, "value": value})
 
     def params(self) -> Page:
         """Refuse: only a running node lists them with their limits."""

@@ -51,7 +51,7 @@ def prove(ledger: Ledger, shown: Shown, key: str) -> bytes:
 
 
 def _with_files(setting: Setting, shown: Shown, name: str, ask: Callable[..., Any]) -> Callable[..., None]:
-    def run(*, named: str | None, proof: Path | None, svg: Path | None, **given: Any) -> None:  # noqa: ANN401  # click's
+    def run(*, named: str | None, proof: Path | None, svg: Path | None, **given: Any) -> None:  # noqa: ANN401
         if (named is None) == (given[name] is None):
             cli.fail(f"Name one {name}.", cli.USAGE)
         key = named or given[name]

@@ -1,5 +1,6 @@
-"""A child's operation, from the case to the invoice: two hospitals, gifts, a company's match, a flag and its appeal."""
+"""A child's operation, from a text message to the invoice: two hospitals, gifts, a match, a flag and its appeal."""
 
+from metrobloc.city.charity.types.calling import HandOver, Hear, RaiseSeverity
 from metrobloc.city.charity.types.messages import (
     AgreeSurplus,
     Appeal,
@@ -22,6 +23,7 @@ from metrobloc.city.charity.types.messages import (
     Verify,
     Withdraw,
 )
+from metrobloc.city.charity.types.needing import Commit, Confirm, Publish, Receive, Ship
 from metrobloc.city.charity.types.records import Line
 from metrobloc.commons.identity.types import Accredit
 from metrobloc.commons.money.types import Issue, OpenAsset, RecordReserve
@@ -33,6 +35,8 @@ DAY_MS = 86_400_000
 DAY_MINUTES = 24 * 60
 NO_DOCUMENT = "0" * 64  # the story has no papers, so its commitments are to nothing
 INVOICE = crypto.sha256(b"a stand-in for the keyed nullifier of invoice 2026-0815").hex()
+TEXT_MESSAGE = crypto.sha256(b"a stand-in for the keyed nullifier of a text message").hex()
+CALLER = crypto.sha256(b"a stand-in for the keyed nullifier of who sent it").hex()
 OTHER_INVOICE = crypto.sha256(b"a stand-in for the keyed nullifier of invoice 2026-0816").hex()
 LINES = (
     Line("operation", "treatment", 1, 400 * YUAN, insurer=150 * YUAN),
@@ -43,11 +47,13 @@ LINES = (
 def play(stage: Stage) -> None:
     """Play the days."""
     found(stage)
+    cluster = heard(stage)
     closes_ms = stage.time_ms + DAY_MS
     stage.say("The charity asks for a wheelchair too; that campaign stays open for whoever reads this.")
     wheelchair = opened(stage, "A wheelchair for Ms Zhao", 500_000, stage.time_ms + 300 * DAY_MS)
     stage.say("The charity sets up a child's heart operation; another hospital verifies it, civil affairs opens it.")
     campaign = opened(stage, "A heart for Xiao Li", 840_000, closes_ms)
+    answered(stage, cluster, campaign, closes_ms)
 
     stage.say("A company adds one yuan for every yuan, at most 50 a gift.")
     stage.act("company", OfferMatch((campaign,), 1000 * YUAN, 1, 1, 50 * YUAN, 1000 * YUAN, closes_ms))
@@ -85,6 +91,31 @@ def found(stage: Stage) -> None:
     stage.say("The city office accredits a children's clinic; civil affairs says what a case of need may ask for.")
     stage.act("office", Accredit(stage.account("clinic"), "Children's clinic", "hospital", 1000))
     stage.act("civil_affairs", DeclareTemplate("need", 1_000_000, 366 * DAY_MS, ("medicine",)))
+
+
+def heard(stage: Stage) -> str:
+    """Let a family's text message arrive; return the cluster in which its call stands."""
+    stage.say("A family's text message arrives. Its gateway delivers it three times, and it counts once.")
+    stage.join("gateway")
+    stage.act("office", Accredit(stage.account("gateway"), "SMS gateway", "gateway", 100_000))
+    message = Hear("sms", TEXT_MESSAGE, "north", "heart", 4, NO_DOCUMENT, CALLER)
+    cluster = stage.act("gateway", message).ids[1]
+    for _ in range(2):
+        stage.act("gateway", message)
+    stage.act("civil_affairs", RaiseSeverity(cluster, 5))
+    return cluster
+
+
+def answered(stage: Stage, cluster: str, campaign: str, until_ms: int) -> None:
+    """Let the campaign answer the call, and what the clinic lacks arrive."""
+    stage.say("The campaign answers that call. The clinic lacks two oxygen concentrators; the company sends them.")
+    stage.act("civil_affairs", HandOver(cluster, campaign))
+    lacking = Publish("oxygen_concentrator", "piece", 2, "north", stage.account("clinic"), until_ms, campaign, cluster)
+    need = stage.act("charity", lacking).ids[0]
+    stage.act("civil_affairs", Confirm(need, 2))
+    supply = stage.act("company", Commit(need, 2, until_ms)).ids[0]
+    stage.act("company", Ship(supply, "box_1", 2))
+    stage.act("clinic", Receive(stage.account("company"), "box_1", 2))
 
 
 def opened(stage: Stage, title: str, goal: int, closes_ms: int) -> str:

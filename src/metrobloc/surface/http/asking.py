@@ -17,10 +17,12 @@ from msgspec import Raw, Struct
 from metrobloc.engine.frozen import Frozen, TooManyRows
 from metrobloc.kernel import system
 from metrobloc.kernel.context import View
+from metrobloc.kernel.errors import Refused
 from metrobloc.kernel.tables import Param
 from metrobloc.surface.describe import AppDoc, to_json
 from metrobloc.surface.http.answers import JSON, Failure, Plain, TurnedAway, as_json, described, faces, node_of, told
 from metrobloc.surface.http.shapes import AppLine, Coming, Found, ParamNow, ParamsNow
+from metrobloc.surface.http.transactions import sentence_of
 
 QUERY_ROWS_MAX = 100_000
 TOO_MUCH = f"The answer needs more than {QUERY_ROWS_MAX:,} rows; ask for less, or ask the mirror."
@@ -68,6 +70,8 @@ async def ask(request: Plain, state: State, app: str, name: str) -> Response[byt
             value = await asyncio.to_thread(lambda: msgspec.json.encode(question(View(frozen), **given)))
         except TooManyRows as error:
             raise TurnedAway(413, "too_much_work", TOO_MUCH) from error
+        except Refused as refused:
+            raise TurnedAway(404, refused.code, sentence_of(node.machine.rules, refused.code)) from refused
     return as_json(Found(frozen.height, Raw(value)))
 
 

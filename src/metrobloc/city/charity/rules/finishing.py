@@ -96,7 +96,7 @@ def _move(ctx: Ctx, key: lines.Key, to: str, piece: lines.Piece) -> Span:
     """Make a piece of one campaign's line a gift to another, in a purse of the same name."""
     made = ctx.new_id()
     start = lines.put(ctx, (to, key[1]), piece[1] - piece[0])
-    gift = Gift(to, ctx.actor, piece[1] - piece[0], start, key[1], moved_from=key[0])
+    gift = Gift(to, ctx.actor, piece[1] - piece[0], key[1], start, moved_from=key[0])
     ctx[gifts].add(made, gift)
     return Span(*key, piece[0], "moved", gift=made)
 

@@ -39,7 +39,7 @@ def give(ctx: Ctx, msg: Give) -> None:
     made = ctx.new_id()
     asked = offering.ask(ctx, msg.campaign, campaign, msg.amount) if campaign.offers else ()
     start = lines.put(ctx, (msg.campaign, name), msg.amount)
-    ctx[gifts].add(made, Gift(msg.campaign, ctx.actor, msg.amount, start, name, asked))
+    ctx[gifts].add(made, Gift(msg.campaign, ctx.actor, msg.amount, name, start, asked))
     ctx.emit(Given(made, msg.campaign, name, msg.amount))
     if campaign.at_goal == "close":
         _close_at_goal(ctx, msg.campaign)

@@ -118,8 +118,8 @@ class Gift(Record):
     campaign: Id
     donor: AccountId
     amount: Amount
+    purse: Code
     start: Total = 0
-    purse: Code = "crowd"
     asked: AskedOf = ()
     returned: Total = 0
     moved_from: Id | None = None
