@@ -115,7 +115,7 @@ def test_a_gift_is_given_shown_and_proved(home: Path, node: Node, ann: str, tmp_
     assert (said["status"], said["code"]) == ("committed", "ok")
     gift, height = said["receipt"]["ids"][0], said["height"]
     shown = done(home, "show charity/gifts", gift, "--json", *at).json()["items"][0]["value"]
-    assert shown == {"amount": 4100, "campaign": campaign, "donor": ann}
+    assert shown == {"amount": 4100, "campaign": campaign, "donor": ann, "purse": "crowd"}
     assert "amount: 5900" in done(home, "show money/balances cny/@ann", *at).out
     receipt, record, absent, older = (tmp_path / name for name in ("receipt", "record", "absent", "older"))
     assert "code: ok" in done(home, "receipt", said["tx"], "--proof", receipt, *at).out
