@@ -156,7 +156,7 @@ def test_only_what_was_asked_for_is_heard(node: Node) -> None:
     ann = stage.account("ann")
     given = listen(node, "after=0&event=charity.given", 3)
     assert {said["event"] for said in given} == {"charity.given"}
-    both = listen(node, "after=0&event=charity.given&event=identity.*", 5)
+    both = listen(node, "after=0&event=charity.given&event=identity.*", 9)
     assert {said["event"] for said in both} == {"charity.given", "identity.registered", "identity.accredited"}
     about = listen(node, f"after=0&about={ann}", 2)
     assert all(ann in said["data"] for said in about)

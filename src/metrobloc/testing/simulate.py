@@ -90,6 +90,7 @@ class Simulation:
         self._worked: dict[str, list[Message]] = {}
         self._whole = sha256()
         self._usual: Counter[str] = Counter()
+        self._scene: list[str] = []
         self._begin()
         self._choose()
 
@@ -140,6 +141,7 @@ class Simulation:
                         self.done[call.do] += 1
                         self.drawing.learn(action, action.decoder.decode(call.with_))
         self._usual |= usual
+        self._scene = [do.partition(".")[0] for do in usual.elements()]
 
     def run(self, steps: int) -> "Simulation":
         """Take some steps, checking now and then; Failed names the seed and the step."""
@@ -148,6 +150,7 @@ class Simulation:
                 if step % SCENE == 1 and step > 1 and self.stories:
                     self.check()
                     self._begin()
+                    self._choose()
                 if step % EPOCH == 0:
                     self._choose()
                 self.act()
@@ -231,12 +234,17 @@ class Simulation:
     def _choose(self) -> None:
         """Let one module be the theme for a while, and leave a third out (swarm testing, Groce et al., ISSTA 2012).
 
+        Mostly it is one that the story is about, since what it left half done is that module's.
         Otherwise an action is as likely as it is usual in the stories, and likelier until it has worked once.
         """
-        theme = self.random.choice(self.modules).name
+        about = self._scene if self._scene and self.random.randrange(4) else [one.name for one in self.modules]
+        theme = self.random.choice(about)
+        much = max(4, len(self.modules))
         chosen = [action for action in self.actions if self.random.randrange(3)] or self.actions
         weights = [
-            (1 + self._usual[one.do]) * (4 if one.do.startswith(f"{theme}.") else 1) * (1 if self.done[one.do] else 8)
+            (1 + self._usual[one.do])
+            * (much if one.do.startswith(f"{theme}.") else 1)
+            * (1 if self.done[one.do] else 8)
             for one in chosen
         ]
         self._drawn: tuple[list[Action], list[int]] = chosen, list(accumulate(weights))

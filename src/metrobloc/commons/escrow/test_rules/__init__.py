@@ -58,7 +58,7 @@ def scene(genesis: bytes | None = None, modules: tuple[Module, ...] = MODULES) -
 
     `new` is not accepted. Of `many`, Ann releases 1, any hospital 2, two of Ann, Cy and a notary 3; 4 needs nobody but
     time, 5 a deed about itself by a notary, 6 a deed about a thing by anybody and Cy's approval. The three of `line`
-    follow each other; what its supervisor does not decide is released. `fight` is disputed. `deed` is about `many5`,
+    follow each other; what civil affairs does not decide is released. `fight` is disputed. `deed` is about `many5`,
     `survey` about the thing; `plan` is about `many5` too.
     """
     s = Scene(modules, genesis)
@@ -75,7 +75,7 @@ def scene(genesis: bytes | None = None, modules: tuple[Module, ...] = MODULES) -
     parts = (by(s, "ann"), by(s, amount=20, roles=("hospital",)), of_three, in_time, with_deed, about)
     opened(s, "many", deal(s, *parts))
     line = [by(s, "ann", amount=amount) for amount in (1, 2, 3)]
-    opened(s, "line", deal(s, *line, arbiter=None, arbiter_role="supervisor", undecided="release", in_order=True))
+    opened(s, "line", deal(s, *line, arbiter=None, arbiter_role="civil_affairs", undecided="release", in_order=True))
     opened(s, "fight", deal(s, by(s, "cy", amount=70)))
     s.stage.act("bo", Dispute(s["fight1"], NO_PAPER))
     for name, kind, about_id in (("deed", "deed", "many5"), ("survey", "deed", ""), ("plan", "plan", "many5")):

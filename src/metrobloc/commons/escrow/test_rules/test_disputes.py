@@ -70,10 +70,10 @@ def test_a_party_does_not_decide_even_where_its_role_could() -> None:
     s = scene()
     disputed(s, "line1", "bo")
     for name in ("ann", "bo"):
-        s.stage.act("office", Accredit(s[name], "A supervisor", "supervisor", 0))
+        s.stage.act("office", Accredit(s[name], "Civil affairs", "civil_affairs", 0))
         s.stage.act(name, Decide(s["line1"], 1), refused="escrow.party_decides")
     s.stage.act("dan", Decide(s["line1"], 1), refused="escrow.not_arbiter")
-    s.stage.act("supervisor", Decide(s["line1"], 1))
+    s.stage.act("civil_affairs", Decide(s["line1"], 1))
 
 
 @pytest.mark.parametrize(("before_ms", "code"), [(1, "ok"), (0, "escrow.ended"), (-1, "escrow.ended")])
@@ -139,7 +139,7 @@ def test_what_waits_behind_a_dispute_has_its_time_back(how: str) -> None:
     at(s, UNTIL_MS + HOUR_MS)  # beyond the second one's own end
     s.stage.act("bo", Refund(s["line3"], 1))
     if how == "decided":
-        s.stage.act("supervisor", Decide(s["line1"], 1))
+        s.stage.act("civil_affairs", Decide(s["line1"], 1))
     elif how == "given":
         s.stage.act("bo", Refund(s["line1"], 1))
     else:
@@ -164,11 +164,11 @@ def test_a_second_dispute_waits_its_turn_and_stops_what_is_left() -> None:
     s.stage.act("ann", pay(s, "line1"))
     disputed(s, "line2", "bo")
     assert due_of(s, "line1", "line3") == [0, 0]
-    s.stage.act("supervisor", Decide(s["line2"], 1))
+    s.stage.act("civil_affairs", Decide(s["line2"], 1))
     due_ms = disputed(s, "line3")
     assert due_of(s, "line1", "line2", "line3") == [0, 0, due_ms]
     assert escrow_of(s, "line").stopped_ms == s.stage.time_ms
-    s.stage.act("supervisor", Decide(s["line3"], 3))
+    s.stage.act("civil_affairs", Decide(s["line3"], 3))
     assert (escrow_of(s, "line").released, escrow_of(s, "line").refunded) == (5, 1)
     assert escrow_of(s, "line").stopped_ms == 0
     assert not s.box.broken()

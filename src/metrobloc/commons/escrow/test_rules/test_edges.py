@@ -38,7 +38,7 @@ def in_order(s: Scene, until_ms: int) -> Open:
 LONG_MS = 3660 * DAY_MS
 OPENING = [
     Case("ann", deal, "ok"),
-    Case("ann", lambda s: deal(s, arbiter=None, arbiter_role="supervisor"), "ok"),
+    Case("ann", lambda s: deal(s, arbiter=None, arbiter_role="civil_affairs"), "ok"),
     Case("bo", deal, "escrow.to_self"),
     Case("cy", deal, "money.balances_too_low"),
     Case("ann", lambda s: deal(s, asset="eur"), "money.balances_too_low"),
@@ -48,7 +48,7 @@ OPENING = [
     Case("ann", lambda s: deal(s, arbiter=NOBODY), "kernel.accounts_unknown"),
     Case("ann", lambda s: deal(s, by(s, "cy", accounts=(s["cy"], NOBODY))), "kernel.accounts_unknown"),
     Case("ann", lambda s: deal(s, arbiter=None), "escrow.one_arbiter"),
-    Case("ann", lambda s: deal(s, arbiter_role="supervisor"), "escrow.one_arbiter"),
+    Case("ann", lambda s: deal(s, arbiter_role="civil_affairs"), "escrow.one_arbiter"),
     Case("ann", lambda s: deal(s, arbiter=s["ann"]), "escrow.party_decides"),
     Case("ann", lambda s: deal(s, arbiter=s["bo"]), "escrow.party_decides"),
     Case("ann", lambda s: one(s, until_ms=s.stage.time_ms + 1000), "escrow.in_the_past"),
@@ -150,7 +150,7 @@ DISPUTING = [
     Case("dan", lambda s: Decide(s["many1"], 1), "escrow.not_disputed"),
     Case("cy", lambda s: Decide(s["fight1"], 1), "escrow.not_arbiter"),
     Case("ann", lambda s: Decide(s["fight1"], 1), "escrow.not_arbiter"),
-    Case("supervisor", lambda s: Decide(s["fight1"], 1), "escrow.not_arbiter"),
+    Case("civil_affairs", lambda s: Decide(s["fight1"], 1), "escrow.not_arbiter"),
     Case("dan", lambda _: Decide(NOBODY, 0), "escrow.instalments_unknown"),
 ]
 CASES = [*OPENING, *BEFORE, *RELEASING, *DISPUTING]

@@ -31,7 +31,7 @@ from metrobloc.kernel.tables import Balance, Table
 from metrobloc.kernel.types import Message, Record
 from metrobloc.testing.edges import Scene
 
-ACTORS = ("ann", "bo", "cy", "dan", "hospital", "notary", "supervisor")
+ACTORS = ("ann", "bo", "cy", "dan", "hospital", "notary", "civil_affairs")
 STEPS_MS = (*[1000] * 6, *[600_000] * 6, *[3_600_000] * 2)
 """How far apart steps are, as often as they stand here: a hundred and twenty of them take a good day."""
 

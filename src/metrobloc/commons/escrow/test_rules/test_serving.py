@@ -77,7 +77,7 @@ def begin(ctx: Ctx, msg: Begin) -> None:
         by_module=True,
     )
     terms = (first, Terms(5, UNTIL_MS, (msg.approver,)))
-    message = Open(msg.payee, "cny", "work", terms, 1, arbiter_role="supervisor", in_order=msg.in_order)
+    message = Open(msg.payee, "cny", "work", terms, 1, arbiter_role="civil_affairs", in_order=msg.in_order)
     if msg.how == "actor":
         open_for(ctx, message)
         return
@@ -186,7 +186,7 @@ def test_a_module_neither_releases_nor_refunds_what_is_disputed_or_overdue() -> 
     s.stage.act("ann", Dispute(s["job1"], NO_PAPER))
     for message in (End("release", s["job1"]), End("refund", s["job1"])):
         s.stage.act("eve", message, refused="escrow.in_dispute")
-    s.stage.act("supervisor", Decide(s["job1"], 12))
+    s.stage.act("civil_affairs", Decide(s["job1"], 12))
     assert chest(s) == 2 + 8
     s = begun(not_before_ms=START_MS + 100_000)
     at(s, START_MS + 99_999)

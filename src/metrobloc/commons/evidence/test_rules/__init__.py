@@ -31,7 +31,7 @@ def newer(s: Scene, name: str, **changes: object) -> Supersede:
 def scene(modules: tuple[Module, ...] = MODULES) -> Scene:
     """Set the scene.
 
-    Notaries record deeds, and the supervisor corrects them; hospitals record private receipts, which nobody corrects.
+    Notaries record deeds, and civil affairs corrects them; hospitals record private receipts, which nobody corrects.
     Flo is a notary too. Of the deeds `deed` stands, `old` has a newer version `new`, `gone` is withdrawn, `asked` waits
     for Ann and Bo, `brief` ends in an hour.
     """
@@ -39,7 +39,7 @@ def scene(modules: tuple[Module, ...] = MODULES) -> Scene:
     for name in ("ann", "bo", "flo"):
         s.stage.join(name)
     s.stage.act("office", Accredit(s["flo"], "Flo's chamber", "notary", 0))
-    s.stage.act("office", DeclareKind("deed", "A deed", "notary", "supervisor"))
+    s.stage.act("office", DeclareKind("deed", "A deed", "notary", "civil_affairs"))
     s.stage.act("office", DeclareKind("receipt", "A receipt", "hospital", private=True))
     for name in ("deed", "old", "gone"):
         s.ids[name] = s.stage.act("notary", paper(s)).ids[0]

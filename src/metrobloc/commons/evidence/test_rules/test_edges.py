@@ -28,7 +28,7 @@ CASES = [
     Case("flo", paper, "ok"),
     Case("notary", lambda s: paper(s, digest=None, commitment=ONE), "ok"),
     Case("ann", paper, "evidence.not_entitled"),
-    Case("supervisor", paper, "evidence.not_entitled"),
+    Case("civil_affairs", paper, "evidence.not_entitled"),
     Case("notary", lambda s: paper(s, "poem"), "evidence.kinds_unknown"),
     Case("notary", lambda s: paper(s, "receipt"), "evidence.not_entitled"),
     Case("notary", lambda s: paper(s, digest=None), "evidence.one_hash"),
@@ -45,10 +45,10 @@ CASES = [
     Case("notary", lambda s: paper(s, cosigners=(s["ann"], NOBODY)), "kernel.accounts_unknown"),
     Case("notary", lambda s: newer(s, "deed"), "ok"),
     Case("notary", lambda s: newer(s, "new"), "ok"),
-    Case("supervisor", lambda s: newer(s, "deed"), "ok"),
+    Case("civil_affairs", lambda s: newer(s, "deed"), "ok"),
     Case("flo", lambda s: newer(s, "deed"), NEVER),
     Case("ann", lambda s: newer(s, "asked"), NEVER),
-    Case("supervisor", lambda s: newer(s, "receipt", digest=None, commitment=TWO), NEVER),
+    Case("civil_affairs", lambda s: newer(s, "receipt", digest=None, commitment=TWO), NEVER),
     Case("hospital", lambda s: newer(s, "receipt", digest=None, commitment=TWO), "ok"),
     Case("hospital", lambda s: newer(s, "receipt"), "evidence.keep_private"),
     Case("notary", lambda s: newer(s, "old"), "evidence.superseded"),
@@ -66,9 +66,9 @@ CASES = [
     Case("ann", lambda s: Countersign(s["gone"]), "evidence.withdrawn"),
     Case("ann", lambda _: Countersign(NOBODY), "evidence.evidence_unknown"),
     Case("notary", lambda s: Withdraw(s["deed"], "mistaken"), "ok"),
-    Case("supervisor", lambda s: Withdraw(s["deed"], "court_order"), "ok"),
+    Case("civil_affairs", lambda s: Withdraw(s["deed"], "court_order"), "ok"),
     Case("flo", lambda s: Withdraw(s["deed"], "mistaken"), NEVER),
-    Case("supervisor", lambda s: Withdraw(s["receipt"], "court_order"), NEVER),
+    Case("civil_affairs", lambda s: Withdraw(s["receipt"], "court_order"), NEVER),
     Case("notary", lambda s: Withdraw(s["old"], "mistaken"), "evidence.superseded"),
     Case("notary", lambda s: Withdraw(s["gone"], "mistaken"), "evidence.withdrawn"),
     Case("notary", lambda _: Withdraw(NOBODY, "mistaken"), "evidence.evidence_unknown"),
@@ -98,19 +98,19 @@ def test_what_was_said_of_a_document_is_remembered() -> None:
     assert (one.digest, one.commitment, one.cosigners, one.signed) == (None, TWO, (s["ann"],), ())
     assert (one.first, one.version, one.previous, one.superseded_by) == (made, 1, None, None)
     assert s.box.view[chains].get(made) == Chain(made, 1)
-    made_newer = s.stage.act("supervisor", Supersede(made, "court", 8, ONE)).ids[0]
+    made_newer = s.stage.act("civil_affairs", Supersede(made, "court", 8, ONE)).ids[0]
     two = s.box.view[evidence].get(made_newer)
     assert two is not None
-    assert (two.kind, two.about, two.signer, two.source) == ("deed", THING, s["supervisor"], "court")
+    assert (two.kind, two.about, two.signer, two.source) == ("deed", THING, s["civil_affairs"], "court")
     assert (two.dated_ms, two.digest, two.commitment, two.until_ms, two.cosigners) == (8, ONE, None, 0, ())
     assert (two.first, two.version, two.previous, two.superseded_by) == (made, 2, made, None)
     assert s.box.view[chains].get(made) == Chain(made_newer, 2)
     assert s.box.view[evidence].get(made) == one.but(superseded_by=made_newer)
-    s.stage.act("supervisor", Withdraw(made_newer, "court_order"))
+    s.stage.act("civil_affairs", Withdraw(made_newer, "court_order"))
     assert s.box.view[evidence].get(made_newer) == two.but(withdrawn="court_order", withdrawn_ms=s.stage.time_ms)
     shown = s.box.view[kinds].get("deed")
     assert shown is not None
-    assert (shown.name, shown.role, shown.authority, shown.private) == ("A deed", "notary", "supervisor", False)
+    assert (shown.name, shown.role, shown.authority, shown.private) == ("A deed", "notary", "civil_affairs", False)
 
 
 def test_receipts_tell_what_happened() -> None:
@@ -119,9 +119,9 @@ def test_receipts_tell_what_happened() -> None:
     lodged = s.stage.act("notary", paper(s, cosigners=(s["ann"],)))
     made = lodged.ids[0]
     signed = s.stage.act("ann", Countersign(made))
-    superseded = s.stage.act("supervisor", Supersede(made, "court", 8, ONE))
+    superseded = s.stage.act("civil_affairs", Supersede(made, "court", 8, ONE))
     last = superseded.ids[0]
-    withdrawn = s.stage.act("supervisor", Withdraw(last, "forged"))
+    withdrawn = s.stage.act("civil_affairs", Withdraw(last, "forged"))
     receipts = (declared, lodged, signed, superseded, withdrawn)
     told = [(event.event, msgspec.json.decode(event.fields)) for one in receipts for event in one.events]
     assert told == [
@@ -156,11 +156,11 @@ def test_whoever_has_lost_the_role_may_take_back_and_not_replace() -> None:
 
 def test_an_authority_has_the_last_word_until_its_role_ends() -> None:
     s = scene()
-    s.ids["last"] = s.stage.act("supervisor", newer(s, "deed")).ids[0]
+    s.ids["last"] = s.stage.act("civil_affairs", newer(s, "deed")).ids[0]
     s.stage.act("notary", newer(s, "last"), refused=NEVER)
     s.stage.act("notary", Withdraw(s["last"], "mistaken"), refused=NEVER)
-    s.stage.act("office", Revoke(s["supervisor"], "supervisor"))
-    s.stage.act("supervisor", newer(s, "last"), refused="evidence.not_entitled")
+    s.stage.act("office", Revoke(s["civil_affairs"], "civil_affairs"))
+    s.stage.act("civil_affairs", newer(s, "last"), refused="evidence.not_entitled")
 
 
 def test_an_id_is_given_out_once() -> None:

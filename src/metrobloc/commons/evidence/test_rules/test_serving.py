@@ -96,9 +96,9 @@ def test_evidence_counts_until_the_millisecond_before_it_expires() -> None:
 
 def test_the_signers_role_is_asked_for_anew_and_an_authority_counts_like_it() -> None:
     s = scene((*MODULES, toy))
-    s.ids["last"] = s.stage.act("supervisor", newer(s, "deed")).ids[0]
+    s.ids["last"] = s.stage.act("civil_affairs", newer(s, "deed")).ids[0]
     s.stage.act("ann", Ask("ask", s["last"], "deed", "notary"))
-    s.stage.act("office", Revoke(s["notary"], "notary"), Revoke(s["supervisor"], "supervisor"))
+    s.stage.act("office", Revoke(s["notary"], "notary"), Revoke(s["civil_affairs"], "civil_affairs"))
     for name in ("last", "new"):
         s.stage.act("ann", Ask("ask", s[name], "deed", "notary"), refused="evidence.wrong_signer")
         s.stage.act("ann", Ask("ask", s[name], "deed"))

@@ -46,7 +46,7 @@ def test_whatever_is_done_to_versions_there_is_one_line_of_them(seed: int) -> No
     s = scene()
     known = [s[name] for name in ("deed", "new", "asked")]
     for _ in range(60):
-        key, who = chance.choice(known), chance.choice(("notary", "supervisor", "flo", "ann"))
+        key, who = chance.choice(known), chance.choice(("notary", "civil_affairs", "flo", "ann"))
         if chance.randrange(8) == 0:
             message: Message = chance.choice((Withdraw(key, "mistaken"), Countersign(key)))
         else:

@@ -26,7 +26,7 @@ def test_the_story_leaves_a_small_city_in_order() -> None:
     assert not list(view[recoveries].items())
     assert account(s, "walt").keys == keys(s, "walt's new key", "walt's spare key")
     assert not list(view[changes].items())
-    clinic = view[institutions].get(s["clinic"])
+    clinic = view[institutions].get(s["village_clinic"])
     assert clinic is not None
     assert clinic.successor == s["hospital"]
 
