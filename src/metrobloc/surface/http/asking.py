@@ -55,7 +55,7 @@ async def params(state: State) -> Response[bytes]:
     return as_json(ParamsNow(height, tuple(found)))
 
 
-@get("/v1/queries/{app:str}/{name:str}", opt=told(Found, also={413: Failure}))
+@get("/v1/queries/{app:str}/{name:str}", opt=told(Found, also={404: Failure, 413: Failure}))
 async def ask(request: Plain, state: State, app: str, name: str) -> Response[bytes]:
     """Ask an application's own question of the last block."""
     node = node_of(state)
