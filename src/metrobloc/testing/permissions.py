@@ -29,7 +29,10 @@ Shown = dict[tuple[str, str], set[str]]
 
 def roles_of(modules: Iterable[Module]) -> list[str]:
     """Return every role that some action asks for, in the order of the alphabet."""
-    actions = [action for module in modules for action in module.actions.values()]
+    return _roles([action for module in modules for action in module.actions.values()])
+
+
+def _roles(actions: Iterable[Action]) -> list[str]:
     return sorted({role for action in actions for role in named(action.allow)})
 
 
@@ -56,19 +59,17 @@ def fork(run: BlockRun) -> BlockRun:
 
 
 def probe(run: BlockRun, salt: str, calls: Calls, roles: Sequence[str], shown: Shown) -> None:
-    """Try calls of one actor with each role alone, if they work with the roles that the actor has."""
-    actors = {actor for _, actor, _ in calls}
-    if len(actors) != 1 or fork(run).execute(salt, calls)[0] != "ok":
-        return
-    actor = actors.pop()
-    for role in (*roles, NOBODY):
-        tried = fork(run)
-        _give_only(tried, actor, role)
-        code, _ = tried.execute(salt, calls)
-        may = all(allows(action, role) for action, _, _ in calls)
-        for action, _, _ in calls:
-            if allows(action, role) == may:  # another call of the same transaction decides otherwise
-                shown.setdefault((action.do, role), set()).add(code)
+    """Try each call of a transaction, after those before it, with each role alone, if it works with those there are."""
+    for place, (action, actor, message) in enumerate(calls):
+        base, alone = fork(run), salt if not place else salt[::-1]  # so that it gives out no id of the first call's
+        if place and base.execute(salt, calls[:place])[0] != "ok":
+            return
+        if fork(base).execute(alone, [(action, actor, message)])[0] != "ok":
+            continue
+        for role in (*roles, NOBODY):
+            tried = fork(base)
+            _give_only(tried, actor, role)
+            shown.setdefault((action.do, role), set()).add(tried.execute(alone, [(action, actor, message)])[0])
 
 
 def _give_only(run: BlockRun, actor: str, role: str) -> None:
@@ -117,28 +118,34 @@ def _calls(run: BlockRun, transaction: envelope.Transaction) -> Calls:
 class Probing(Simulation):
     """A simulation that tries what works with every role, of actions about which something is not shown yet."""
 
-    def __init__(self, modules: Iterable[Module], seed: int, stories: Sequence[Story], shown: Shown) -> None:
-        """Look for what is missing in `shown`."""
+    def __init__(
+        self, modules: Iterable[Module], seed: int, stories: Sequence[Story], every: Sequence[Action], shown: Shown
+    ) -> None:
+        """Look for what is missing in `shown` of every action there is, also where only some modules run."""
+        self.every = every
         self.shown = shown
         super().__init__(modules, seed, stories)
 
     def try_calls(self, run: BlockRun, salt: str, calls: Calls) -> str:
         """Try calls, with every role first if that tells something new."""
-        if any(missing(self.actions, self.shown, action.do) for action, _, _ in calls):
-            probe(run, salt, calls, roles_of(self.modules), self.shown)
+        if any(missing(self.every, self.shown, action.do) for action, _, _ in calls):
+            probe(run, salt, calls, _roles(self.every), self.shown)
         return super().try_calls(run, salt, calls)
 
 
 def missing(actions: Iterable[Action], shown: Shown, only: str = "") -> list[tuple[str, str]]:
-    """Return the cells that nothing has shown: allowed and never seen to work, or not allowed and never tried."""
-    every = [action for action in actions if action.do == only or not only]
-    roles = sorted({role for action in actions for role in named(action.allow)})
+    """Return the cells that nothing has shown: never tried, or of actions that never worked with any role alone.
+
+    Where one of several roles is asked for, a rule may still ask the record for a certain one of them.
+    """
+    roles = _roles(actions)
+    worked = {do for (do, role), codes in shown.items() if "ok" in codes}
     return [
         (action.do, role)
-        for action in every
+        for action in actions
+        if action.do == only or not only
         for role in (*roles, NOBODY)
-        if not (asked := shown.get((action.do, role), set()))
-        or (action.allow.kind != "anyone" and allows(action, role) and "ok" not in asked)
+        if (action.do, role) not in shown or (allows(action, role) and action.do not in worked)
     ]
 
 
