@@ -15,10 +15,10 @@ from metrobloc import app
 from metrobloc.kernel.codec import MALFORMED
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS
 from metrobloc.surface.connections import REFUSALS
-from metrobloc.surface.describe import AppDoc, FieldDoc, describe, param_rows, rows_of
+from metrobloc.surface.describe import AppDoc, FieldDoc, describe, param_rows, roles_in, rows_of
 from metrobloc.surface.http import FAILURES, ROUTES
 from metrobloc.surface.http.document import asks_of, method_of, path_of
-from metrobloc.testing.permissions import named, roles_of
+from metrobloc.testing.permissions import roles_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 DOOR = DOCS / "api.md"
@@ -66,7 +66,7 @@ def permissions_page() -> str:
         for action in every
     )
     by_role = (
-        (f"`{role}`", ", ".join(f"`{action.do}`" for action in every if role in named(action.allow)))
+        (f"`{role}`", ", ".join(f"`{action.do}`" for action in every if role in roles_in(action.allow)))
         for role in roles_of(app.modules().values())
     )
     return (

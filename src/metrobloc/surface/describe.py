@@ -20,6 +20,7 @@ from metrobloc.kernel import system
 from metrobloc.kernel.block import BlockRun
 from metrobloc.kernel.errors import ENGINE_REFUSALS
 from metrobloc.kernel.module import Action, Module
+from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.tables import Table
 from metrobloc.kernel.types import Event, Record
 
@@ -375,3 +376,11 @@ def _unit(name: str) -> str:
 
 def _text(told: object) -> str:
     return " ".join((inspect.getdoc(told) or "").split())
+
+
+def roles_in(permission: Permission) -> Iterator[str]:
+    """Yield the roles that a permission names."""
+    if permission.kind == "role":
+        yield permission.role_name
+    for part in permission.parts:
+        yield from roles_in(part)

@@ -5,7 +5,7 @@ every role there is. Where the declaration allows that role it must be able to w
 `not_allowed`, and nothing else.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 
 from metrobloc.kernel import accounts, envelope, system
@@ -14,9 +14,9 @@ from metrobloc.kernel.context import Ctx, Run
 from metrobloc.kernel.errors import Void
 from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
-from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.state import unmetered
 from metrobloc.kernel.tables import MutableRows
+from metrobloc.surface.describe import roles_in
 from metrobloc.testing.sandbox import Sandbox
 from metrobloc.testing.simulate import Simulation, Story
 
@@ -33,15 +33,7 @@ def roles_of(modules: Iterable[Module]) -> list[str]:
 
 
 def _roles(actions: Iterable[Action]) -> list[str]:
-    return sorted({role for action in actions for role in named(action.allow)})
-
-
-def named(allow: Permission) -> Iterator[str]:
-    """Yield the roles that a permission names."""
-    if allow.kind == "role":
-        yield allow.role_name
-    for part in allow.parts:
-        yield from named(part)
+    return sorted({role for action in actions for role in roles_in(action.allow)})
 
 
 def allows(action: Action, role: str) -> bool:

@@ -29,10 +29,9 @@ from metrobloc.kernel.envelope import CALLS_MAX
 from metrobloc.kernel.errors import ENGINE_REFUSALS, VOIDS, MachineFault, Refused
 from metrobloc.kernel.machine import read_block
 from metrobloc.kernel.module import Action, Module
-from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.receipts import ReadReceipt
 from metrobloc.kernel.types import Message
-from metrobloc.surface.describe import parameters_of
+from metrobloc.surface.describe import parameters_of, roles_in
 from metrobloc.testing.drawing import Drawing
 from metrobloc.testing.guidance import Known, fields_of
 from metrobloc.testing.sandbox import Sandbox
@@ -86,7 +85,7 @@ class Simulation:
         self.actions = [action for module in self.modules for action in module.actions.values()]
         codes = (code for module in self.modules for code in module.refusals)
         self.declared = {"ok", *ENGINE_REFUSALS, *VOIDS, *codes} - NOT_DRAWN
-        self.roles = sorted({*demo.ROLES, *(name for action in self.actions for name in _roles(action.allow))})
+        self.roles = sorted({*demo.ROLES, *(name for action in self.actions for name in roles_in(action.allow))})
         self._worked: dict[str, list[Message]] = {}
         self._whole = sha256()
         self._usual: Counter[str] = Counter()
@@ -355,14 +354,6 @@ class Simulation:
                     self.note(_receipts.decode(receipt).code, [])
             self._whole.update(sealed.header)
         self._noted = len(self.sandbox.sealed)
-
-
-def _roles(allow: Permission) -> Iterable[str]:
-    """Yield the roles that a permission names."""
-    if allow.kind == "role":
-        yield allow.role_name
-    for part in allow.parts:
-        yield from _roles(part)
 
 
 def simulate(modules: Iterable[Module], seed: int, steps: int, stories: Sequence[Story] = ()) -> Simulation:

@@ -18,10 +18,9 @@ from metrobloc.kernel.block import BlockRun
 from metrobloc.kernel.context import View
 from metrobloc.kernel.errors import ENGINE_REFUSALS
 from metrobloc.kernel.module import Action
-from metrobloc.kernel.permissions import Permission
 from metrobloc.kernel.state import pages
 from metrobloc.kernel.system import Delegation
-from metrobloc.surface.describe import FieldDoc, fields_of
+from metrobloc.surface.describe import FieldDoc, fields_of, roles_in
 from metrobloc.surface.http.answers import TurnedAway, as_json, node_of, told, turn
 from metrobloc.surface.http.reading import Limit
 from metrobloc.surface.http.shapes import ActsFor, Allowed, May, MayDo, Who
@@ -91,7 +90,7 @@ async def who(state: State, do: Do, after: str = "", limit: Limit = 50) -> Respo
     if action is None:
         raise TurnedAway(404, "not_found", "There is no such action; /v1/apps lists the applications with theirs.")
     height, time_ms = node.machine.height, max(clock_ms(), node.machine.time_ms)
-    roles = tuple(dict.fromkeys(_roles_in(action.allow)))
+    roles = tuple(dict.fromkeys(roles_in(action.allow)))
     async with turn(state):
         found = tuple(islice(_allowed(node, action, roles, after, time_ms), limit))
     following = found[-1].account if len(found) == limit else None
@@ -164,15 +163,8 @@ def _roles(view: View, account: str, time_ms: int) -> tuple[str, ...]:
 
 def _may_do(action: Action, held: tuple[str, ...]) -> MayDo:
     allowed = action.allow.holds(held.__contains__)
-    lacks = () if allowed else tuple(role for role in _roles_in(action.allow) if role not in held)
+    lacks = () if allowed else tuple(role for role in roles_in(action.allow) if role not in held)
     return MayDo(action.do, allowed, action.allow.describe(), lacks)
-
-
-def _roles_in(permission: Permission) -> Iterator[str]:
-    if permission.kind == "role":
-        yield permission.role_name
-    for part in permission.parts:
-        yield from _roles_in(part)
 
 
 def _names(action: Action, record: str) -> FieldDoc | None:
